@@ -317,7 +317,8 @@ type Pinger interface {
 }
 
 // An Opener is a Sink that has to be there before the first record: one that others connect to. Open comes once, behind Attach and Account and
-// before the source is opened. An error ends the pipeline; ctx ends when the pipeline is told to stop.
+// before the source is opened. An error ends the pipeline. When it is told to stop ctx ends, and Open
+// returns soon.
 type Opener interface {
 	Open(ctx context.Context) error
 }

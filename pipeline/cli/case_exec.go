@@ -24,7 +24,7 @@ func (c *testCase) recordProcesses(p *config.Pipeline) (*execstage.Recorded, err
 	if err != nil {
 		return nil, fmt.Errorf("reading answers: %w", err)
 	}
-	recorded, err := execstage.ReadRecorded(text)
+	recorded, err := execstage.ReadRecorded(text, func(step string) bool { return answersValues(p, step) })
 	if err != nil {
 		return nil, fmt.Errorf("reading answers: %s:%w", file, err)
 	}
@@ -34,6 +34,17 @@ func (c *testCase) recordProcesses(p *config.Pipeline) (*execstage.Recorded, err
 		}
 	}
 	return recorded, nil
+}
+
+// answersValues says whether an exec step of that name has lines that are values; "" is any.
+func answersValues(p *config.Pipeline, step string) bool {
+	for i := range p.Stages {
+		s, ok := p.Stages[i].Settings.(*execstage.Settings)
+		if ok && (step == "" || step == p.Stages[i].Name) && s.As == "value" {
+			return true
+		}
+	}
+	return false
 }
 
 // startProcesses starts a process of each exec step whose answers are not recorded: where it does not start, the

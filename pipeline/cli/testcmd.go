@@ -29,6 +29,8 @@ func newTest(g *globals) *cobra.Command {
                        method, url, status, headers, body
   answers/redis.jsonl  for steps that look up in Redis: what a server on loopback at ${REDIS} holds, one object a line with
                        key and value, or key and hash
+  answers/exec.jsonl   for steps that have child processes work: what these answer, and none is started; one object a line with
+                       step, value or text, answer
   case.yaml            pipeline: FILE (in place of a pipeline.yaml here), set: [PATH=VALUE], env: {NAME: VALUE},
                        compare: bytes or json (by meaning), key: EXPR (of input.values)
 

@@ -169,6 +169,9 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	d.calls(p, s, path)
 }
 
+// mostWorkers is as many as a file may write.
+const mostWorkers = 1 << 16
+
 // slots fills in and checks how many workers a waiting step has.
 func (d *decoder) slots(s *Stage, path string) {
 	most := engine.DefaultWaitWorkers
@@ -176,7 +179,7 @@ func (d *decoder) slots(s *Stage, path string) {
 		most = runtime.GOMAXPROCS(0)
 	}
 	if s.Kind.Slots != nil && s.Settings != nil {
-		most = s.Kind.Slots(s.Settings)
+		most = min(s.Kind.Slots(s.Settings), mostWorkers)
 		if s.Workers != 0 && s.Workers < most {
 			d.warn(d.at(path+".workers"), fmt.Sprintf("the step makes %d calls at once at most, and %s could have %d", s.Workers, s.Kind.Name, most), "remove workers, or write as many")
 		}

@@ -92,7 +92,7 @@ type Kind struct {
 	// say. 0: as many as there are workers.
 	PerHost int
 	// Slots says of the settings of a stage that waits how many calls it can make at once: that many workers the
-	// step has when the file does not say, and more are of no use. nil: as many as there are workers.
+	// step has when the file does not say, up to the 65,536 that a file may write, and more are of no use. nil: as many as there are workers.
 	Slots func(settings any) int
 	// AnyHost says of the settings of a stage that waits whether whom it calls comes from records:
 	// breaker.give_up is calls.DefaultGiveUp then when the file does not say. nil: never.

@@ -80,15 +80,29 @@ func (p *Pipeline) attach() error {
 	return nil
 }
 
-// openSinks opens the sinks that others connect to.
+// openSinks opens the sinks that others connect to. Abort ends that.
 func (p *Pipeline) openSinks(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-p.phase.aborted:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	for _, s := range p.allSinks() {
 		o, ok := s.conf.Sink.(pipeline.Opener)
 		if !ok {
 			continue
 		}
 		if err := guarded(func() error { return o.Open(ctx) }); err != nil {
-			return &OpenError{s.conf.Name, err}
+			select {
+			case <-p.phase.aborted:
+				return &AbandonedError{Forced: true}
+			default:
+				return &OpenError{s.conf.Name, err}
+			}
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
@@ -27,6 +28,38 @@ func (l *listening) Close(context.Context) error { l.asked = append(l.asked, "cl
 func (l *listening) Write(_ context.Context, recs []*pipeline.Record) error {
 	l.asked = append(l.asked, "write")
 	return nil
+}
+
+// A patient sink opens when ctx ends.
+type patient struct {
+	pipeline.Sink
+	opening chan struct{}
+}
+
+func (p patient) Close(context.Context) error { return nil }
+func (p patient) Open(ctx context.Context) error {
+	close(p.opening)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestAbortEndsTheOpeningOfASink: Abort ends Run also while a sink is being opened, as it does with a source.
+func TestAbortEndsTheOpeningOfASink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := patient{opening: make(chan struct{})}
+		p, err := engine.New(engine.Options{Name: "p", Source: pipelinetest.NewValues("in", `{}`), Sinks: []engine.Output{{Name: "live", Sink: sink}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(context.Background()) }()
+		<-sink.opening
+		p.Abort()
+		var abandoned *engine.AbandonedError
+		if err := <-ended; !errors.As(err, &abandoned) || !abandoned.Forced {
+			t.Errorf("Run gives %v", err)
+		}
+	})
 }
 
 // A noting source notes that it is opened.

@@ -37,6 +37,17 @@ type watched struct {
 	syscall.Conn
 }
 
+// isOver says whether the server has closed an idle connection that is encrypted, at which the client does not look. What has come over it that
+// nobody waits for is as good as its end: with TLS that is the notice of it, as a rule.
+func (c *conn) isOver() bool {
+	t, ok := c.Conn.(interface{ NetConn() net.Conn })
+	if !ok {
+		return false
+	}
+	raw, ok := t.NetConn().(syscall.Conn)
+	return ok && !quiet(raw)
+}
+
 // allow has at most n bytes read from now on; 0: any number.
 func (c *conn) allow(n int64) {
 	c.mu.Lock()

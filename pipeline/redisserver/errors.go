@@ -146,6 +146,9 @@ func Explain(ctx context.Context, what string, err error) (About, error) {
 	if errors.As(err, &own) {
 		return AboutNow, err
 	}
+	if none := new(noTransactionsError); errors.As(err, &none) {
+		return AboutSetup, &outOfServiceError{client.NewError(client.TypeRedis, what+": "+none.Error(), nil)}
+	}
 	if Code(err) == "" {
 		return AboutNow, transport(ctx, what, err)
 	}

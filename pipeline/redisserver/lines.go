@@ -36,6 +36,7 @@ type Server struct {
 	limit time.Duration // of a connection and its TLS handshake
 
 	turns chan struct{} // one for each connection that there may be
+	tries bool          // a transaction, with each connection
 
 	mu     sync.Mutex
 	idle   []*line // the last that was used is the last
@@ -63,6 +64,11 @@ func New(s Settings, conns int, warn func(error)) (*Server, error) {
 	return v, nil
 }
 
+// TryTransactions has each connection begin with an empty transaction, and be none where the server or the rights of the user allow no
+// transactions (NotSent): what follows a MULTI that is refused the server carries out command by command, though the caller is told that it has not
+// begun. It is called before the first Do.
+func (v *Server) TryTransactions() { v.tries = true }
+
 // Host is the server as calls have it: db.example:6379, db.example:6379/2.
 func (v *Server) Host() string { return v.settings.host() }
 
@@ -84,6 +90,10 @@ func (v *Server) Do(ctx context.Context, answers int64, f func(ctx context.Conte
 		l, fresh, err := v.take(ctx)
 		if err != nil {
 			return err
+		}
+		if !fresh && l.conn.isOver() {
+			_ = l.client.Close()
+			continue
 		}
 		err = l.do(ctx, answers, f)
 		if l.conn.isClosed() || errors.As(err, new(*spoiled)) {
@@ -168,7 +178,12 @@ func (v *Server) dial(ctx context.Context) (*line, error) {
 		return nil, &dialError{err}
 	}
 	l := &line{conn: &conn{Conn: raw}}
-	ready := func(context.Context, *goredis.Conn) error {
+	ready := func(ctx context.Context, c *goredis.Conn) error {
+		if v.tries {
+			if err := tryTransaction(ctx, c); err != nil {
+				return err
+			}
+		}
 		l.ready = true
 		return nil
 	}

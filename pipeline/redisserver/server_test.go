@@ -157,6 +157,40 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestATLSConnectionThatTheServerHasClosedIsReplaced: so it is with TLS, where each connection that is lost would be an attempt that failed.
+func TestATLSConnectionThatTheServerHasClosedIsReplaced(t *testing.T) {
+	h := httptest.NewTLSServer(nil)
+	defer h.Close()
+	m, err := miniredis.RunTLS(&tls.Config{Certificates: h.TLS.Certificates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := newServer(t, Settings{Address: m.Addr(), TLS: &client.TLS{CA: settings.Path(ca)}}, 2)
+	if err := m.Set("a", "b"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		for range 2 { // the second over the connection of the first
+			if got, err := get(t.Context(), v, "a"); got != "b" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		}
+		if n := m.CurrentConnectionCount(); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+		at := m.Addr()
+		m.Close()
+		if err := m.StartAddrTLS(at, &tls.Config{Certificates: h.TLS.Certificates}); err != nil { // Restart is one without TLS
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestAServerWithoutTLS: who speaks TLS to it is told what to look at, and not that the network is down.
 func TestAServerWithoutTLS(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // says nothing, as a Redis that waits for the rest of a command

@@ -180,3 +180,10 @@ func TestRealTroubles(t *testing.T) {
 		})
 	}
 }
+
+func TestRealWithoutTransactions(t *testing.T) {
+	s := redistest.Start(t)
+	c := library(t, s.Addr)
+	c.Do(t.Context(), "acl", "setuser", "writer", "on", ">pw", "~*", "+@all", "-multi")
+	withoutTransactions(t, sink(t, s.Addr, "xadd", "x", func(s *Settings) { s.Server.Username, s.Server.Password = "writer", "pw" }), c)
+}

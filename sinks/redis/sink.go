@@ -21,7 +21,8 @@ import (
 // A transaction is carried out as a whole or not at all, so that nothing that comes after a record which has to wait is stored
 // before it: the server checks before it begins whether it has memory, is a master, and may write. What it refuses for what a
 // record holds, a key of another type, rejects that record alone. What it refuses and is about no record that anybody knows is
-// one's fault when others of the write pass; else the records wait, as they do for the log-in, the rights and the server.
+// one's fault when others of the write pass; else the records wait, as they do for the log-in, the rights and the server. To a server that begins no
+// transaction, or not for this user, nothing is sent.
 //
 // When the answer to a transaction is lost, its records are sent again. Of set and hset that changes nothing; of xadd an entry is
 // there twice, unless Settings.ID is position, and of publish a message comes twice. Keys and values are arguments of
@@ -61,6 +62,7 @@ func New(s Settings, env calls.Env) (*Sink, error) {
 	if k.server, err = redisserver.New(s.Server, conns, k.warn); err != nil {
 		return nil, err
 	}
+	k.server.TryTransactions()
 	if k.limiter, err = calls.NewLimiter(env); err != nil {
 		k.server.Close()
 		return nil, err

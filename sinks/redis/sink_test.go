@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -205,53 +204,6 @@ func onceByPosition(t *testing.T, address string) {
 }
 
 func TestOnceByPosition(t *testing.T) { onceByPosition(t, miniredis.RunT(t).Addr()) }
-
-// A refusing server refuses what a test says, and what it has refused within a transaction ends that, as the real one does.
-type refusing struct {
-	*miniredis.Miniredis
-
-	mu      sync.Mutex
-	refuse  func(cmd string, args []string) string // "": not
-	refused map[*server.Peer]bool
-	begun   int // transactions
-}
-
-func newRefusing(t testing.TB) *refusing {
-	r := &refusing{Miniredis: miniredis.RunT(t), refused: map[*server.Peer]bool{}}
-	r.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		text := ""
-		switch cmd {
-		case "MULTI":
-			r.begun++
-			return false
-		case "EXEC":
-			if r.refused[c] {
-				text = "EXECABORT Transaction discarded because of previous errors."
-			}
-			delete(r.refused, c)
-		default:
-			if r.refuse != nil {
-				text = r.refuse(cmd, args)
-			}
-			if text != "" {
-				r.refused[c] = true
-			}
-		}
-		if text != "" {
-			c.WriteError(text)
-		}
-		return text != ""
-	})
-	return r
-}
-
-func (r *refusing) refuses(f func(cmd string, args []string) string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.refuse, r.begun = f, 0
-}
 
 // TestWhatTheServerRefuses: what is about the server holds all records, and nothing of them is stored; what is about one record
 // rejects that alone; what may be about either is the record's when others pass.

@@ -143,6 +143,7 @@ func (c *client) run() farewell {
 			if err := c.line.ping(); err != nil {
 				return c.failed(err)
 			}
+			ping.Reset(c.sink.settings.Ping) // it may have been due for long, and the answer has the whole time
 		case <-c.dropped:
 		case <-c.gone:
 		case <-c.sink.closing:
@@ -186,11 +187,12 @@ func (c *client) deliver(got []*message, rec *pipeline.Record) error {
 	return nil
 }
 
-// begin puts the client at its place: behind what is there, or before the last messages that fit, as it has asked. It may be behind by
-// as many more until it has caught up.
+// begin moves the client back from its place, behind what was there when it came, to the message that it has asked for. It may be
+// behind by as many more until it has caught up.
 func (c *client) begin(w wish) (missing string) {
 	shelf := c.sink.shelf
-	first, next, total := shelf.ends()
+	first, _, _ := shelf.ends()
+	next, total := c.next.Load(), c.before.Load()
 	start := next
 	switch {
 	case w.resumes && w.life == c.sink.life && w.after >= first-1 && w.after < next:
@@ -201,25 +203,39 @@ func (c *client) begin(w wish) (missing string) {
 	case w.last > 0:
 		start = c.lastOf(next, w.last)
 	}
-	if got, _, ok := shelf.from(start, make([]*message, 0, 1), 1); start < next && ok {
-		total = got[0].before
-		shelf.back(got...)
+	if start == next {
+		return missing
 	}
-	_, _, now := shelf.ends()
-	c.allow(next-start, now-total)
-	c.before.Store(total)
+	got, _, ok := shelf.from(start, make([]*message, 0, 1), 1)
+	if !ok { // so many have come meanwhile that it has fallen off: the client is too slow, which run finds
+		c.next.Store(start)
+		return missing
+	}
+	before := got[0].before
+	shelf.back(got...)
+	c.allow(next-start, total-before) // first: who looks meanwhile finds it further ahead than it is
+	c.before.Store(before)
 	c.next.Store(start)
 	return missing
 }
 
-// lastOf gives the number of the first of the last n messages before next that fit.
+// lastOf gives the number of the first of the last n messages before next that fit. It looks no further when the client is over.
 func (c *client) lastOf(next uint64, n int) (start uint64) {
 	start = next
 	s := &c.sink.settings
 	rec := new(pipeline.Record)
 	c.sink.shelf.past(next, s.CatchUp, int64(s.CatchUpBytes), func(m *message) bool {
+		if _, over := c.over(); over {
+			return false
+		}
 		if c.filter != nil {
-			c.sink.filters.running <- struct{}{}
+			select {
+			case c.sink.filters.running <- struct{}{}:
+			case <-c.dropped:
+				return false
+			case <-c.gone:
+				return false
+			}
 			defer func() { <-c.sink.filters.running }()
 			if !c.filter.fits(m, rec) {
 				return true
@@ -255,12 +271,12 @@ type wish struct {
 // watch serves a client until it is over.
 func (s *Sink) watch(ctx context.Context, l line, w wish, from string) {
 	c := &client{sink: s, line: l, filter: w.filter, from: from, gone: ctx.Done(), dropped: make(chan struct{})}
-	missing := c.begin(w)
 	if !s.join(c) {
 		l.end(farewell{goneStopping, "going away: the pipeline stops"})
 		return
 	}
 	defer s.leave(c)
+	missing := c.begin(w)
 	var err error
 	if missing != "" {
 		err = l.gap(missing)

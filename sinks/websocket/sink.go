@@ -131,13 +131,18 @@ func (s *Sink) Open(context.Context) error {
 // Addr gives where the sink listens, after Open: host:port, with the port that the system has chosen for 0, or the path of a socket.
 func (s *Sink) Addr() string { return s.server.Addr() }
 
-// join adds a client. false: the sink is closed.
+// join adds a client, whose place is behind what is there. What it asks for of the past it looks up afterwards, which takes time: from
+// here on it counts, Write waits for it where it waits for clients, and it can be cut. false: the sink is closed.
 func (s *Sink) join(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
+	_, next, total := s.shelf.ends()
+	c.allow(0, 0)
+	c.before.Store(total)
+	c.next.Store(next)
 	s.clients[c] = true
 	s.serving.Add(1)
 	s.account(clientSize)

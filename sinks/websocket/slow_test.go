@@ -50,7 +50,7 @@ func TestSlowClientsAreDropped(t *testing.T) {
 	defer closed(t, s)
 	c := dial(t, s, "")
 	stopped := raw(t, s, "")
-	stoppedEvents := rawStream(t, s)
+	stoppedEvents := rawStream(t, s, "")
 	clients(t, s, 3)
 	cut := func() (n int) {
 		s.each(func(c *client) {
@@ -337,7 +337,7 @@ func TestTooManyClients(t *testing.T) {
 }
 
 // rawStream asks for a stream of events on a connection that nobody reads.
-func rawStream(t *testing.T, s *Sink) net.Conn {
+func rawStream(t *testing.T, s *Sink, query string) net.Conn {
 	t.Helper()
 	d := net.Dialer{Control: smallBuffer}
 	conn, err := d.Dial("tcp", s.Addr())
@@ -345,7 +345,7 @@ func rawStream(t *testing.T, s *Sink) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	fmt.Fprintf(conn, "GET /live HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", s.Addr())
+	fmt.Fprintf(conn, "GET /live%s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", query, s.Addr())
 	return conn
 }
 

@@ -165,13 +165,21 @@ func (s *Sink) room(ctx context.Context) (free space, err error) {
 	}
 }
 
-// free gives the room that all clients have. Where one has none it also gives how long that one may be waited for; one that has been for
-// max_wait by now is dropped. Zero now: nobody is waited for yet.
+// free gives the room that all clients have, and no more than one has that comes just now. Where one has none it also gives how long that one may be
+// waited for; one that has been for max_wait by now is dropped. Zero now: nobody is waited for yet.
+//
+// What all messages that are there make of a client's bytes counts: the newest is not the newest any more when another is pushed. And the shelf is
+// no longer than it is, however far back a client has begun: what would fall off it would be missing.
 func (s *Sink) free(now time.Time) (free space, wait time.Duration) {
-	free, wait = space{pushCount, pushBytes}, s.settings.MaxWait
-	next, before := s.shelf.newest()
+	free = space{min(pushCount, s.settings.Queue), min(pushBytes, int64(s.settings.QueueBytes))}
+	wait = s.settings.MaxWait
+	shelf := s.shelf
+	_, next, total := shelf.ends()
 	s.each(func(c *client) {
-		room := space{int(c.most.Load()) - int(next-c.next.Load()), c.bytes.Load() - (before - c.before.Load())}
+		room := space{
+			int(min(c.most.Load(), uint64(shelf.mostCount))) - int(next-c.next.Load()),
+			min(c.bytes.Load(), shelf.mostBytes) - (total - c.before.Load()),
+		}
 		switch since := c.full.Load(); {
 		case c.isDropped():
 		case room.count > 0 && room.bytes >= 0:

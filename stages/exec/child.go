@@ -17,9 +17,11 @@ type child struct {
 	proc  process
 	lines chan []byte // for its input; it never holds more than the process may have records
 	began time.Time
+	round int // of its start
 
 	ready    bool
-	closing  bool // it gets no more records: one of those that it had was not answered in time
+	closing  bool // it gets no more records: one of those that it had was given up
+	late     bool // one of them was not answered in time
 	taken    int  // places
 	alone    bool // the record that it has is to be alone
 	asked    map[uint64]*question
@@ -90,57 +92,6 @@ func (c *child) ask(ctx context.Context, id uint64, line []byte) (verdict, error
 	default:
 	}
 	return verdict{}, c.giveUp(ctx, id)
-}
-
-// giveUp lets go of a record that was not answered in time. The child gets no more, and ends when the others
-// that it has are answered.
-func (c *child) giveUp(ctx context.Context, id uint64) error {
-	p := c.pool
-	p.mu.Lock()
-	delete(c.asked, id)
-	c.given[id] = true
-	c.closing = true
-	if p.reserved == c {
-		p.reserved = nil
-	}
-	idle, detail := len(c.asked) == 0, c.detail()
-	p.mu.Unlock()
-	var err error = newError(late, detail, "no answer within the timeout of the step; the process is ended")
-	if idle {
-		c.leave(err)
-	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		err = &canceledError{}
-	}
-	return err
-}
-
-// A canceledError is a record that the pipeline has given up.
-type canceledError struct{}
-
-func (*canceledError) Error() string     { return "asking a child process: given up" }
-func (*canceledError) Unwrap() error     { return context.Canceled }
-func (*canceledError) ErrorType() string { return "canceled" }
-
-// leave takes the child out of the pool, and gives the records that it has back, to be tried again. It comes
-// more than once, and the first counts.
-func (c *child) leave(cause error) {
-	p := c.pool
-	p.mu.Lock()
-	if c.out {
-		p.mu.Unlock()
-		return
-	}
-	c.out, c.cause = true, cause
-	questions := c.asked
-	c.asked = map[uint64]*question{}
-	wakes := p.without(c)
-	p.mu.Unlock()
-	for _, q := range questions {
-		q.answer <- reply{err: cause}
-	}
-	close(c.left)
-	wake(wakes)
 }
 
 // live is the life of the child, from its start to its end.
@@ -336,7 +287,7 @@ func (c *child) hear(line []byte) error {
 		q.answer <- reply{verdict: v}
 	}
 	if over {
-		c.leave(newError(late, "", "a record was not answered in time"))
+		c.leave(c.endOfUse(newError(late, "", "a record was not answered in time")))
 	}
 	return nil
 }
@@ -374,10 +325,13 @@ func (c *child) hearValue(line []byte) error {
 
 // heardFrom notes an answer to a record that is waited for. The lock is held.
 func (c *child) heardFrom(waited bool) {
-	if waited {
-		c.answered++
+	if !waited {
+		return
+	}
+	if c.answered == 0 { // it was started since others came to nothing, or with them
 		c.pool.fails, c.pool.next = 0, time.Time{}
 	}
+	c.answered++
 }
 
 // junk is the error of a line that is no answer.

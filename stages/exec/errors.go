@@ -1,6 +1,7 @@
 package execstage
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -72,3 +73,10 @@ func said(word, more string) string {
 	}
 	return word + more
 }
+
+// A canceledError is a record that the pipeline has given up.
+type canceledError struct{}
+
+func (*canceledError) Error() string     { return "asking a child process: given up" }
+func (*canceledError) Unwrap() error     { return context.Canceled }
+func (*canceledError) ErrorType() string { return "canceled" }

@@ -26,7 +26,8 @@ var (
 )
 
 // A pool is the processes of a step. They are started when a record comes and none is free, and started again
-// when they end, at once where they have answered anything.
+// when they end, at once where they have answered anything. One that answers says nothing of those that do not
+// even begin: these wait, though others work, until one that was started behind them has answered.
 type pool struct {
 	set    *Settings
 	start  func() (process, error)
@@ -38,7 +39,7 @@ type pool struct {
 	starting int
 	leaving  int    // have left, and not ended
 	reserved *child // for the next record that is to be alone
-	fails    int    // starts, one behind another, that came to nothing
+	fails    int    // starts, one behind another, that came to nothing; those that were made at once are one
 	next     time.Time
 	failure  error // of the last
 	closed   bool
@@ -129,18 +130,18 @@ func (p *pool) startMissing() (wait time.Duration) {
 	for range n {
 		p.starting++
 		p.life.Add(1)
-		go p.startOne()
+		go p.startOne(p.fails)
 	}
 	return 0
 }
 
-// startOne starts a process and lives for it.
-func (p *pool) startOne() {
+// startOne starts a process and lives for it. round is how many starts had come to nothing.
+func (p *pool) startOne(round int) {
 	proc, err := p.start()
 	p.mu.Lock()
 	p.starting--
 	if err != nil {
-		p.failed(err)
+		p.failed(round, err)
 		wakes := p.changed()
 		p.mu.Unlock()
 		wake(wakes)
@@ -149,6 +150,7 @@ func (p *pool) startOne() {
 		return
 	}
 	c := newChild(p, proc)
+	c.round = round
 	closed := p.closed
 	p.children = append(p.children, c)
 	wakes := p.changed()
@@ -161,10 +163,14 @@ func (p *pool) startOne() {
 }
 
 // failed notes a process that came to nothing. The lock is held.
-func (p *pool) failed(err error) {
+func (p *pool) failed(round int, err error) {
+	p.failure = err
+	if round < p.fails { // one that was started with it has been counted
+		return
+	}
 	backoff := min(firstBackoff<<min(p.fails, 10), mostBackoff)
 	p.fails++
-	p.next, p.failure = time.Now().Add(backoff), err
+	p.next = time.Now().Add(backoff)
 }
 
 // isReady lets a child have records.
@@ -189,7 +195,7 @@ func (p *pool) without(c *child) (wakes []func()) {
 	}
 	p.leaving++
 	if c.answered == 0 && c.cause != errStopped {
-		p.failed(c.cause)
+		p.failed(c.round, c.cause)
 	}
 	return p.changed()
 }
@@ -220,7 +226,7 @@ func (p *pool) ping(ctx context.Context) error {
 	if len(p.children)+p.starting == 0 && !p.closed {
 		p.starting++
 		p.life.Add(1)
-		go p.startOne()
+		go p.startOne(p.fails)
 	}
 	p.mu.Unlock()
 	for {

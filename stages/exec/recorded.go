@@ -27,20 +27,21 @@ type recordedLine struct {
 }
 
 // ReadRecorded reads the lines. An error begins with the number of the line. Several for one value are given in turn, the last again and again.
-func ReadRecorded(text []byte) (*Recorded, error) {
+// values says whether the answers of a step are values, as with as: value; "" is any step.
+func ReadRecorded(text []byte, values func(step string) bool) (*Recorded, error) {
 	r := &Recorded{answers: map[string][][]byte{}}
 	for n, line := range bytes.Split(text, []byte("\n")) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		if err := r.add(line); err != nil {
+		if err := r.add(line, values); err != nil {
 			return nil, fmt.Errorf("%d: %w", n+1, err)
 		}
 	}
 	return r, nil
 }
 
-func (r *Recorded) add(line []byte) error {
+func (r *Recorded) add(line []byte, values func(step string) bool) error {
 	const form = `an answer is {"step": STEP, "value": what the process gets, "answer": what it says, without the id}; step may be left out, and text stands for a value that is no JSON`
 	var l recordedLine
 	dec := json.NewDecoder(bytes.NewReader(line))
@@ -48,7 +49,7 @@ func (r *Recorded) add(line []byte) error {
 	if dec.Decode(&l) != nil || l.Answer == nil || (l.Value == nil) == (l.Text == nil) {
 		return errors.New(form)
 	}
-	if l.Answer[0] == '{' {
+	if l.Answer[0] == '{' && !values(l.Step) {
 		if _, _, _, err := readAnswer(withID(1, l.Answer)); err != nil {
 			return fmt.Errorf("%w; %s", err, form)
 		}
@@ -118,7 +119,8 @@ type recordedProcess struct {
 	done  chan struct{}
 }
 
-func (r *Recorded) start(step string) process {
+// start starts what answers lines of a step, which are as its setting as says.
+func (r *Recorded) start(step, as string) process {
 	p := &recordedProcess{done: make(chan struct{})}
 	p.in, p.feed = io.Pipe()
 	p.out, p.tells = io.Pipe()
@@ -131,7 +133,7 @@ func (r *Recorded) start(step string) process {
 			if err != nil {
 				return
 			}
-			if _, err = p.tells.Write(append(r.say(step, line), '\n')); err != nil {
+			if _, err = p.tells.Write(append(r.say(step, as, line), '\n')); err != nil {
 				return
 			}
 		}
@@ -140,7 +142,10 @@ func (r *Recorded) start(step string) process {
 }
 
 // say answers a line, which is an object with an id, or a value.
-func (r *Recorded) say(step string, line []byte) []byte {
+func (r *Recorded) say(step, as string, line []byte) []byte {
+	if as == asValue { // which may look like the other
+		return r.answer(&recordedLine{Step: step, Value: bytes.TrimSpace(line)})
+	}
 	var asked struct {
 		ID          *uint64
 		Value, Text json.RawMessage

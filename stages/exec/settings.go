@@ -17,7 +17,7 @@ type Settings struct {
 	Dir          settings.Path              `yaml:"dir" doc:"folder in which it runs; default: that of the pipeline file"`
 	Env          map[string]settings.Secret `yaml:"env" doc:"variables for it, whose values never show. Of those of penstock it gets PATH, HOME, USER, LANG, LC_*, TZ, TMPDIR and what Windows needs alone"`
 	Processes    int                        `yaml:"processes" doc:"how many run at most" min:"1" max:"1024"`
-	InFlight     int                        `yaml:"in_flight" doc:"most records that one has at a time; it may answer them in any order. processes x in_flight is the default of workers, and the most calls at once" min:"1" max:"1024"`
+	InFlight     int                        `yaml:"in_flight" doc:"most records that one has at a time; it may answer them in any order. processes x in_flight is the default of workers, of which there are 65536 at most, and the most calls at once" min:"1" max:"1024"`
 	As           string                     `yaml:"as" doc:"what a line is: record, an object with the record and its id, as the page of the protocol says; value: the value alone, of which one at a time is answered by its new value" enum:"record|value"`
 	Into         settings.FieldPath         `yaml:"into" doc:"field that takes what the process answers; default: it takes the place of the value"`
 	MaxLine      settings.Size              `yaml:"max_line" doc:"longest line that a process may answer" min:"64B" max:"1GiB"`

@@ -71,7 +71,7 @@ func New(s Settings, at Place) (*Stage, error) {
 // startProcess starts a process, or what stands in for it.
 func (s *Stage) startProcess() (process, error) {
 	if s.set.Recorded != nil {
-		return s.set.Recorded.start(s.place.Step), nil
+		return s.set.Recorded.start(s.place.Step, s.set.As), nil
 	}
 	path, err := s.set.program(s.place.Dir)
 	if err != nil {

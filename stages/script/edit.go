@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -74,7 +75,10 @@ func (r *record) become(o *outcome, v starlark.Value) (err error) {
 	}
 	if r.text != nil && v == r.whole {
 		if d, ok := v.(*starlark.Dict); ok && r.text[0] == '{' {
-			return r.editObject(o, nil, r.text, d)
+			if err = r.editObject(o, nil, r.text, d); err != errMany {
+				return err
+			}
+			o.edits = o.edits[:0]
 		}
 		var same bool
 		if o.value, same, err = r.run.AppendLike(nil, r.text, v); same {
@@ -109,13 +113,25 @@ func (r *record) editFields(o *outcome) error {
 	return nil
 }
 
+// fewEdits is how many edits are put into the value one by one. Each is a walk through it that no step counts and no context ends;
+// what has more of them is written anew, which both do.
+const fewEdits = 64
+
+// errMany says that an object has too many edits.
+var errMany = errors.New("there are too many edits")
+
 // editValue sets the member of that name, within what path leads to, to v, unless it is that already. text is what stands there.
 func (r *record) editValue(o *outcome, path jsontext.Path, name string, text []byte, v starlark.Value) error {
 	if bounded.Same(text, v) {
 		return nil
 	}
 	if d, ok := v.(*starlark.Dict); ok && text[0] == '{' {
-		return r.editObject(o, below(path, name), text, d)
+		from := len(o.edits)
+		err := r.editObject(o, below(path, name), text, d)
+		if err != errMany || len(path) > 0 {
+			return err
+		}
+		o.edits = o.edits[:from]
 	}
 	is, same, err := r.run.AppendLike(r.scratch[:0], text, v)
 	if err == nil && !same {
@@ -154,6 +170,9 @@ func (r *record) editObject(o *outcome, path jsontext.Path, text []byte, d *star
 		} else {
 			o.edits = append(o.edits, editOf(path, name, nil))
 		}
+		if err == nil && len(o.edits) > fewEdits {
+			err = errMany
+		}
 		if err == nil {
 			err = r.run.Take(64)
 		}
@@ -175,6 +194,9 @@ func (r *record) editObject(o *outcome, path jsontext.Path, text []byte, d *star
 			var text []byte
 			text, err = r.json(v)
 			o.edits = append(o.edits, editOf(path, name, text))
+		}
+		if err == nil && len(o.edits) > fewEdits {
+			err = errMany
 		}
 	}
 	return err

@@ -81,6 +81,9 @@ func (r *record) Get(k starlark.Value) (starlark.Value, bool, error) {
 	if !ok {
 		return nil, false, bounded.Say("a field is named by a text, not by a %s", k.Type())
 	}
+	if err := r.crowded(); err != nil {
+		return nil, false, err
+	}
 	if r.whole != nil {
 		d, ok := r.whole.(*starlark.Dict)
 		if !ok {
@@ -99,6 +102,18 @@ func (r *record) Get(k starlark.Value) (starlark.Value, bool, error) {
 func (r *record) Has(k starlark.Value) (bool, error) {
 	_, ok, err := r.Get(k)
 	return ok, err
+}
+
+// fewFields is how many fields are looked for one by one. Each is a walk through the value, which no step counts.
+const fewFields = 64
+
+// crowded reads the value as a whole when many of its fields were asked for.
+func (r *record) crowded() error {
+	if r.whole != nil || len(r.fields) < fewFields {
+		return nil
+	}
+	_, err := r.value()
+	return err
 }
 
 // field reads a field, once.
@@ -135,6 +150,9 @@ func (r *record) set(k, v starlark.Value) error {
 		return bounded.Say("a field is named by a text, not by a %s", k.Type())
 	}
 	r.edited = true
+	if err := r.crowded(); err != nil {
+		return err
+	}
 	if r.whole != nil {
 		d, ok := r.whole.(*starlark.Dict)
 		switch {

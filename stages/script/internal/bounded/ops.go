@@ -72,6 +72,9 @@ func (r *Run) update(x, y *starlark.Dict) error {
 	if err := r.elements(int64(y.Len()), bytesEntry); err != nil {
 		return err
 	}
+	if err := r.hashed(y, false); err != nil {
+		return err
+	}
 	r.changed = true
 	for k, v := range y.Entries() {
 		if err := x.SetKey(k, v); err != nil {
@@ -144,6 +147,11 @@ func (r *Run) binary(op syntax.Token, x, y starlark.Value) (starlark.Value, erro
 		err = r.elements(int64(starlark.Len(x))+max(0, int64(starlark.Len(y))), bytesEntry)
 		if err == nil {
 			err = r.Take(bytesDict)
+		}
+		for _, v := range []starlark.Value{x, y} { // what is made hashes all of them anew
+			if err == nil {
+				err = r.hashed(v, false)
+			}
 		}
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package http
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,6 +176,23 @@ func TestAnAcceptedKeyThatWasGivenUp(t *testing.T) {
 	r.post("1", "Idempotency-Key", "a").want(t, 202)
 	if err := r.end(); err != nil || len(r.values()) != 0 {
 		t.Errorf("%v: stored once more: %q", err, r.values())
+	}
+}
+
+// TestNobodyHasLookedForTheKey: a request that is refused before its key is looked up is not told that its records are nowhere.
+func TestNobodyHasLookedForTheKey(t *testing.T) {
+	r := newRig(t, remembering("")).start()
+	r.post("1", "Idempotency-Key", "a").want(t, 200)
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	for key, stored := range map[string]string{"a": "maybe", "": "no"} {
+		req, w := httptest.NewRequest("POST", "/records", strings.NewReader("1")), httptest.NewRecorder()
+		if key != "" {
+			req.Header.Set("Idempotency-Key", key)
+		}
+		r.src.serve(w, req)
+		answer{w.Code, w.Header(), w.Body.String()}.want(t, 503, `"stopping"`, `"stored":"`+stored+`"`)
 	}
 }
 

@@ -107,6 +107,27 @@ func TestWhoClosesOneSideIsAnswered(t *testing.T) {
 	}
 }
 
+// TestWhoLeavesBeforeThereIsRoom: nothing of it is taken, and it may read so.
+func TestWhoLeavesBeforeThereIsRoom(t *testing.T) {
+	r := newRig(t, func(s *Settings) { s.Lanes, s.Wait = 1, time.Minute })
+	r.budget = engine.NewBudget(100, 64<<10)
+	r.start()
+	l := r.src.lines[0]
+	l.alone.Lock() // another body grows beyond the budget
+	defer l.alone.Unlock()
+	held, err := l.lane.Take(t.Context(), 56<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	body := packed(t, "gzip", "1")
+	conn := r.say(beginsAsJSON + fmt.Sprintf("Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	hear(t, conn).want(t, 499, `"gone"`, `"stored":"no"`)
+}
+
 // TestStrangersHoldNoPlace: who may not post, and does not send the body that was announced, is answered at once and holds no place that others need.
 func TestStrangersHoldNoPlace(t *testing.T) {
 	r := newRig(t, func(s *Settings) { s.Token, s.MaxConnections = "secret-of-ours", 4 }).start()

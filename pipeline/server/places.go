@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -41,19 +42,42 @@ func newPlaces(most, kept int) *places {
 }
 
 // listener gives l with its connections in places.
-func (p *places) listener(l net.Listener) net.Listener { return placeListener{l, p} }
+func (p *places) listener(l net.Listener) net.Listener {
+	return &placeListener{Listener: l, places: p, closed: make(chan struct{})}
+}
 
 type placeListener struct {
 	net.Listener
 	places *places
+	once   sync.Once
+	closed chan struct{}
 }
 
-func (l placeListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+const acceptPause = 50 * time.Millisecond // behind a connection that could not be accepted
+
+// Accept implements net.Listener. It fails only when the listener is closed: http.Server ends at errors that are of one connection (EPROTO), or pass
+// (ENOBUFS), and nobody would ever be answered again.
+func (l *placeListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err == nil {
+			return l.places.take(conn), nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil, err
+		}
+		select {
+		case <-l.closed:
+			return nil, err
+		case <-time.After(acceptPause):
+		}
 	}
-	return l.places.take(conn), nil
+}
+
+// Close implements net.Listener.
+func (l *placeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
 // take gives the connection a place, and closes another one when there are too many.

@@ -24,7 +24,8 @@ type refusal struct {
 	close  bool          // the connection ends with the answer
 }
 
-// statusGone is for requests whose caller has left: nobody reads it.
+// statusGone is for requests whose caller has left. It is sent all the same: who has closed one side of the connection alone may read on, and
+// the server would answer 200 in its place.
 const statusGone = 499
 
 // reasons are what a refusal may have.
@@ -40,8 +41,11 @@ func stops() *refusal {
 	}
 }
 
-func gone() *refusal {
-	return &refusal{status: statusGone, reason: "gone", close: true, detail: "the caller has left"}
+func gone(stored string) *refusal {
+	return &refusal{
+		status: statusGone, reason: "gone", close: true, stored: stored,
+		detail: "the caller has closed its side of the connection: keep it open until the answer has come",
+	}
 }
 
 func laneLost() *refusal {
@@ -90,6 +94,9 @@ func (t result) body() []byte {
 // body is what the caller reads.
 func (n *refusal) body() []byte {
 	title := http.StatusText(n.status)
+	if n.status == statusGone {
+		title = "Client Closed Request"
+	}
 	b, err := json.Marshal(struct {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
@@ -108,11 +115,9 @@ const answerTime = 10 * time.Second // after which a caller that does not read i
 // answer writes an answer whole, so that it is on its way when the handler has ended.
 func (s *Source) answer(w http.ResponseWriter, status int, kind string, body []byte) {
 	s.figures.answered(status)
-	if status == statusGone {
-		return
-	}
 	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(answerTime)) // of a connection that is gone; so is the rest
+	_ = rc.SetWriteDeadline(time.Now().Add(answerTime))                          // of a connection that is gone; so is the rest
+	_ = rc.SetReadDeadline(time.Now().Add(min(s.settings.BodyTime, answerTime))) // the server waits for what is left of a body first
 	h := w.Header()
 	if s.stopping.Err() != nil {
 		h.Set("Connection", "close")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -41,7 +42,7 @@ func (s *Source) take(r *http.Request, lane pipeline.Lane, bytes int64) (pipelin
 	case s.stopping.Err() != nil:
 		return nil, stops()
 	case r.Context().Err() != nil:
-		return nil, gone()
+		return nil, gone("no")
 	case ctx.Err() != nil:
 		return nil, s.noRoom()
 	}
@@ -54,8 +55,6 @@ func (s *Source) read(w http.ResponseWriter, r *http.Request, l *line, lane pipe
 	if r.ContentLength > most {
 		return nil, nil, s.tooLarge()
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(s.settings.BodyTime)) // it fails where the connection is gone
 	in, extra, free, no := s.decompressed(r, io.Reader(http.MaxBytesReader(w, r.Body, most)))
 	if no != nil {
 		return nil, nil, no
@@ -74,6 +73,8 @@ func (s *Source) read(w http.ResponseWriter, r *http.Request, l *line, lane pipe
 			charge.Release()
 		}
 	}()
+	rc, until := http.NewResponseController(w), time.Now().Add(s.settings.BodyTime)
+	_ = rc.SetReadDeadline(until) // it fails where the connection is gone
 	alone := false
 	defer func() {
 		if alone {
@@ -97,9 +98,12 @@ func (s *Source) read(w http.ResponseWriter, r *http.Request, l *line, lane pipe
 			continue
 		}
 		grown := min(2*int64(cap(body)), limit)
+		asked := time.Now()
 		if no := s.grow(r, l, lane, charge, int64(cap(body)), grown, &alone); no != nil {
 			return nil, charge, no
 		}
+		until = until.Add(time.Since(asked)) // the caller was not slow meanwhile
+		_ = rc.SetReadDeadline(until)
 		bigger := make([]byte, len(body), grown)
 		copy(bigger, body)
 		body = bigger
@@ -135,7 +139,10 @@ func (s *Source) decompressed(r *http.Request, raw io.Reader) (in io.Reader, ext
 		defer cancel()
 		defer context.AfterFunc(s.stopping, cancel)()
 		d, err := s.zstd.get(ctx)
-		if err != nil {
+		switch {
+		case err != nil && s.stopping.Err() != nil:
+			return nil, 0, nil, stops()
+		case err != nil:
 			return nil, 0, nil, s.noRoom()
 		}
 		if err := d.Reset(raw); err != nil {
@@ -198,6 +205,7 @@ func coded(err error, coding string) error {
 func (s *Source) unread(err error) *refusal {
 	var tooLong *http.MaxBytesError
 	var wrong *codingError
+	var network net.Error
 	switch {
 	case errors.As(err, &tooLong), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return s.tooLarge()
@@ -208,8 +216,12 @@ func (s *Source) unread(err error) *refusal {
 		}
 	case errors.As(err, &wrong):
 		return badCoding(wrong.coding)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
+		return gone("no")
 	}
-	return gone()
+	no := badValue("the body cannot be read: it has to come as Transfer-Encoding: chunked says")
+	no.close = true
+	return no
 }
 
 func badCoding(coding string) *refusal {

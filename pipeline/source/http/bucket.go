@@ -19,6 +19,8 @@ type bucket struct {
 	at     time.Time // of tokens
 }
 
+const longestWait = 365 * 24 * time.Hour // a Duration has no room for much more
+
 func newBucket(r settings.Rate, burst int) *bucket {
 	b := &bucket{perSecond: r.PerSecond(), burst: float64(burst)}
 	if burst == 0 {
@@ -37,7 +39,8 @@ func (b *bucket) take(n float64, now time.Time) (wait time.Duration) {
 		b.at = now
 	}
 	if missing := min(n, b.burst) - b.tokens; missing > 0 {
-		return max(time.Duration(missing/b.perSecond*float64(time.Second)), time.Millisecond)
+		seconds := min(missing/b.perSecond, longestWait.Seconds())
+		return max(time.Duration(seconds*float64(time.Second)), time.Millisecond)
 	}
 	b.tokens -= n
 	return 0

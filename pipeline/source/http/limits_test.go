@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -281,5 +282,29 @@ func TestAConnectionKeepsItsOrder(t *testing.T) {
 	waitFor(t, "all come", func() bool { return len(r.values()) == len(want) })
 	if got := r.values(); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestAStopIsNoLackOfRoom: a request that waits for a decoder of zstd when the pipeline stops is told so, as others are.
+func TestAStopIsNoLackOfRoom(t *testing.T) {
+	src := newRig(t, nil).src
+	for range mostDecoders {
+		<-src.zstd.free
+	}
+	src.stop()
+	r := httptest.NewRequest("POST", "/records", nil)
+	r.Header.Set("Content-Encoding", "zstd")
+	if _, _, _, no := src.decompressed(r, r.Body); no == nil || no.reason != "stopping" {
+		t.Errorf("refused: %+v", no)
+	}
+}
+
+// TestALongWait: a wait that is longer than a Duration can be is not taken for none.
+func TestALongWait(t *testing.T) {
+	b := newBucket(settings.Rate{N: 1, Per: 24 * time.Hour}, 100_000_000)
+	now := time.Now()
+	b.take(1e8, now)
+	if wait := b.take(1e8, now); wait < 24*time.Hour {
+		t.Errorf("100,000,000 records of 1 a day come after %v", wait)
 	}
 }

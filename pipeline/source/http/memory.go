@@ -61,7 +61,8 @@ func (m *memory) open() error {
 	return m.file.open(func(e *entry) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.entries[e.key] == nil {
+		// A key stands there twice when a write was tried again, or when it was forgotten and used again: then the last counts.
+		if one := m.entries[e.key]; one == nil || one.hash != e.hash || one.result != e.result {
 			m.add(e)
 		}
 	})

@@ -261,3 +261,40 @@ func TestAKeyThatCannotBeStored(t *testing.T) {
 		t.Errorf("%v: %s", err, text)
 	}
 }
+
+// TestTheLastLineOfAKeyCounts: a key that was forgotten and used again stands in the file twice, and the next process knows its last answer, also when
+// it remembers more keys.
+func TestTheLastLineOfAKeyCounts(t *testing.T) {
+	i := Idempotency{Keep: time.Hour, Size: 1, File: settings.Path(filepath.Join(t.TempDir(), "keys.jsonl"))}
+	m := newMemory(i)
+	if err := m.open(); err != nil {
+		t.Fatal(err)
+	}
+	for n, key := range []string{"a", "b", "a"} {
+		e, first := m.begin(key, [32]byte{byte(n)})
+		if !first {
+			t.Fatalf("%s is remembered", key)
+		}
+		m.end(e, result{At: time.Now().UnixMilli(), Records: n})
+	}
+	if err := m.close(); err != nil {
+		t.Fatal(err)
+	}
+	i.Size = 10
+	again, held := newMemory(i), int64(0)
+	again.account = func(n int64) { held += n }
+	if err := again.open(); err != nil {
+		t.Fatal(err)
+	}
+	if e, first := again.begin("a", [32]byte{2}); first || e.hash[0] != 2 || e.result.Records != 2 {
+		t.Errorf("first %v: %+v", first, e)
+	}
+	again.keep = -time.Hour
+	again.begin("c", [32]byte{})
+	if held != 0 || len(again.entries) != 1 {
+		t.Errorf("%d bytes are held, and %d keys", held, len(again.entries))
+	}
+	if err := again.close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -58,7 +58,8 @@ func (s *Source) check(r *http.Request) *refusal {
 	switch {
 	case no != nil:
 		reason := map[int]string{http.StatusMisdirectedRequest: "host", http.StatusForbidden: "origin", http.StatusUnauthorized: "token"}[no.Status]
-		return &refusal{status: no.Status, reason: reason, header: no.Header, detail: no.Text}
+		// Without close the server reads the body first, which may never come, and a stranger holds a place so long.
+		return &refusal{status: no.Status, reason: reason, header: no.Header, detail: no.Text, close: r.ContentLength != 0}
 	case r.URL.Path != s.settings.Path:
 		return &refusal{status: http.StatusNotFound, reason: "path", detail: "records are posted to " + s.settings.Path}
 	case preflight:
@@ -185,7 +186,7 @@ func (s *Source) pass(r *http.Request, p *post, e *entry) (result, *refusal) {
 	case <-s.closed:
 		return s.settled(p, e)
 	case <-r.Context().Done():
-		no = gone()
+		no = gone("maybe")
 	case <-within.C:
 		no = p.unknown("no_outcome", fmt.Sprintf("the records have no outcome after %v (answer_within), and are under way", s.settings.AnswerWithin))
 	}
@@ -199,6 +200,8 @@ func (s *Source) pass(r *http.Request, p *post, e *entry) (result, *refusal) {
 				}
 				_, _ = s.settled(p, e)
 			}()
+		} else { // the source is closed, so that what is known now is all
+			_, _ = s.settled(p, e)
 		}
 	}
 	return result{}, no
@@ -230,7 +233,7 @@ func (s *Source) hand(r *http.Request, p *post) *refusal {
 			return stops()
 		case <-ctx.Done():
 			if r.Context().Err() != nil {
-				return gone()
+				return gone("no")
 			}
 			return s.noRoom()
 		}
@@ -287,7 +290,7 @@ func (s *Source) join(r *http.Request, e *entry) (again bool, no *refusal) {
 			detail: "an earlier request of this Idempotency-Key has no outcome, and the pipeline ends",
 		}
 	case <-r.Context().Done():
-		return false, gone()
+		return false, gone("maybe")
 	case <-within.C:
 		return false, &refusal{
 			status: http.StatusServiceUnavailable, reason: "no_outcome", retry: time.Second, stored: "maybe",

@@ -30,7 +30,9 @@ func (t *Source) begin() error {
 	found := t.glob()
 	t.tellEmpty(found)
 	for _, s := range p.Files {
-		t.resume(s, found, now)
+		if err := t.resume(s, found, now); err != nil {
+			return err
+		}
 	}
 	for _, at := range found {
 		if t.byID(at.id) != nil {
@@ -58,33 +60,37 @@ func (t *Source) begin() error {
 	return nil
 }
 
-// resume follows a file of the position on. One that has other content by now is another file.
-func (t *Source) resume(s storedFile, found []foundFile, now time.Time) {
-	at, away := t.find(s, found)
+// resume follows a file of the position on. One that has other content by now is another file. The error is an EnvironmentError: nobody
+// knows whether the file is there.
+func (t *Source) resume(s storedFile, found []foundFile, now time.Time) error {
+	at, away, err := t.find(s, found)
+	if err != nil { // to go on without it would read it from its start when it can be seen again
+		return &pipeline.EnvironmentError{Err: fmt.Errorf("looking for a file that was followed: its folder cannot be listed: %w; let this user list it", err)}
+	}
 	if at.path == "" {
 		t.tellGone(s)
-		return
+		return nil
 	}
 	if away && !s.Away && at.path == s.Path { // the files that are followed are others by now; this may be one of them again
 		t.others = append(t.others, s)
-		return
+		return nil
 	}
 	f := &file{id: at.id, name: s.Name, number: s.Number, path: at.path, bound: -1}
 	h, err := openShared(at.path)
 	if err != nil { // it is looked at again; what stands in it is compared then
 		t.events.Log().Warn().Err(err).Msg("a file that is followed cannot be opened now")
-		f.offset = s.Offset
+		f.offset, f.unproved = s.Offset, &s
 	} else {
 		defer h.Close() // nothing was written
 		size, err := h.Seek(0, io.SeekEnd)
 		if err != nil || size < s.Offset || !s.holds(h) || f.goOn(h, s.Offset) != nil {
 			if away {
 				t.tellGone(s)
-				return
+				return nil
 			}
 			t.events.Log().Warn().Str("path", at.path).Int64("offset", s.Offset).
 				Msg("a file was cut or written anew while nobody followed it: it is read from its start, and what stood behind this offset before was not read")
-			return // begin adds it as a new one
+			return nil // begin adds it as a new one
 		}
 	}
 	f.from, f.committed, f.fetched, f.end = f.offset, f.offset, f.offset, f.offset
@@ -95,6 +101,7 @@ func (t *Source) resume(s storedFile, found []foundFile, now time.Time) {
 	t.mu.Lock()
 	t.files = append(t.files, f)
 	t.mu.Unlock()
+	return nil
 }
 
 // tellEmpty tells which patterns have no file yet: one that was mistyped never has.
@@ -116,25 +123,30 @@ func (t *Source) tellGone(s storedFile) {
 
 // find looks for a file of the position: among those that are to be followed, and else in the folder where it was, under
 // whatever name. away says that it is none of those that are to be followed.
-func (t *Source) find(s storedFile, found []foundFile) (at foundFile, away bool) {
+func (t *Source) find(s storedFile, found []foundFile) (at foundFile, away bool, err error) {
 	for _, f := range found {
 		if f.id == s.identity || f.id.Path != "" && f.id.Path == s.Path {
-			return f, false
+			return f, false, nil
 		}
 	}
 	for _, f := range found { // numbers of devices may change when a system starts
 		if f.path == s.Path && f.id.Inode == s.Inode {
-			return f, false
+			return f, false, nil
 		}
 	}
-	return t.findIn(filepath.Dir(s.Path), s.identity), true
+	at, err = findIn(filepath.Dir(s.Path), s.identity)
+	return at, true, err
 }
 
-// findIn looks for a file in a folder, under whatever name.
-func (t *Source) findIn(dir string, id identity) foundFile {
+// findIn looks for a file in a folder, under whatever name. An error says that the folder could not be listed: the file may be there all the
+// same. A folder that is gone has no files.
+func findIn(dir string, id identity) (foundFile, error) {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return foundFile{}, nil
+	}
 	if err != nil {
-		return foundFile{}
+		return foundFile{}, err
 	}
 	for _, e := range entries {
 		if !e.Type().IsRegular() || isCompressed(e.Name()) {
@@ -142,10 +154,10 @@ func (t *Source) findIn(dir string, id identity) foundFile {
 		}
 		at, ok := lookAt(filepath.Join(dir, e.Name()))
 		if ok && at.id == id {
-			return at
+			return at, nil
 		}
 	}
-	return foundFile{}
+	return foundFile{}, nil
 }
 
 // beginAtEnd has a file read from its last line end on.

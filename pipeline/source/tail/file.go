@@ -44,12 +44,15 @@ type file struct {
 
 	due     time.Time // when to look next
 	pause   time.Duration
-	again   bool      // there is more to do at once
-	blocked bool      // it waits for room
-	lost    bool      // nothing leads to it any more
-	grew    time.Time // when something came last
-	ends    bool      // its lane is being finished
-	rests   bool      // because nothing has come for long: it is followed on without one
+	again   bool // there is more to do at once
+	blocked bool // it waits for room
+	lost    bool // nothing leads to it any more
+
+	unproved *storedFile // what has to stand in it, of a file that could not be opened at the start; nil: it has been compared
+
+	grew  time.Time // when something came last
+	ends  bool      // its lane is being finished
+	rests bool      // because nothing has come for long: it is followed on without one
 
 	progress
 }

@@ -45,8 +45,13 @@ func (t *Source) openFile(f *file) bool {
 func (t *Source) closeOldest() bool {
 	var oldest *file
 	for _, f := range t.files {
-		if f.h == nil || !f.away.IsZero() && t.findIn(filepath.Dir(f.path), f.id).path == "" {
+		if f.h == nil {
 			continue
+		}
+		if !f.away.IsZero() {
+			if at, err := findIn(filepath.Dir(f.path), f.id); err != nil || at.path == "" {
+				continue
+			}
 		}
 		if oldest == nil || f.used < oldest.used {
 			oldest = f

@@ -46,6 +46,13 @@ func (t *Source) look(ctx context.Context, f *file, now time.Time) (*pipeline.Ba
 	if !t.openFile(f) {
 		return nil, nil
 	}
+	if s := f.unproved; s != nil {
+		f.unproved = nil
+		if !s.holds(f.h) || f.goOn(f.h, s.Offset) != nil {
+			t.beginAnew(f, f.size, now)
+			return nil, nil
+		}
+	}
 	f.size, f.modified, f.looked = info.Size(), info.ModTime(), false
 	t.noteEnd(f, f.size)
 	return t.read(ctx, f, now, false)

@@ -130,8 +130,18 @@ func (t *Source) setAway(f *file, since time.Time) {
 	f.away = since
 }
 
-// goneFrom sees to a file that is none of those that are to be followed any more: it was renamed or deleted.
+// goneFrom sees to a file that is none of those that are to be followed any more: it was renamed or deleted. One whose folder cannot be
+// listed is neither, as far as anybody knows: to forget it would read it from its start when the folder can be listed again.
 func (t *Source) goneFrom(f *file, now time.Time) {
+	var at foundFile
+	if f.away.IsZero() || f.h == nil {
+		var err error
+		if at, err = findIn(filepath.Dir(f.path), f.id); err != nil {
+			t.tellOnce(filepath.Dir(f.path), err, "a folder of files that are followed cannot be listed now; it is tried again")
+			return
+		}
+		delete(t.told, filepath.Dir(f.path))
+	}
 	if f.away.IsZero() {
 		t.setAway(f, now)
 		f.due = now
@@ -142,7 +152,6 @@ func (t *Source) goneFrom(f *file, now time.Time) {
 	if f.h != nil {
 		return
 	}
-	at := t.findIn(filepath.Dir(f.path), f.id)
 	if f.lost = at.path == ""; !f.lost {
 		t.setPath(f, at.path)
 	}

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"bytes"
+	"container/list"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -27,8 +28,8 @@ type file struct {
 	number int32
 	path   string // where it is, as far as that is known
 
-	h        *os.File // nil: not open
-	used     uint64
+	h        *os.File      // nil: not open
+	turn     *list.Element // among the files that are open
 	lane     pipeline.Lane // nil: nothing has come yet
 	offset   int64         // where to read on
 	head     []byte        // its first bytes, at most headBytes, and none behind offset

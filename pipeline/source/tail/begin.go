@@ -89,13 +89,18 @@ func (t *Source) resume(s storedFile, v *survey, now time.Time) error {
 				t.tellGone(s)
 				return nil
 			}
+			if s.isReadToItsEnd() {
+				t.events.Log().Info().Str("path", at.path).Int64("offset", s.Offset).
+					Msg("a file was cut or written anew while nobody followed it: it is read from its start; all lines that had been seen of it before were read")
+				return nil
+			}
 			t.events.Log().Warn().Str("path", at.path).Int64("offset", s.Offset).
 				Msg("a file was cut or written anew while nobody followed it: it is read from its start, and what stood behind this offset before was not read")
 			return nil // begin adds it as a new one
 		}
 	}
 	f.from, f.committed, f.fetched, f.end = f.offset, f.offset, f.offset, f.offset
-	f.kept, f.headSum, f.headN = s.Check, s.Head, s.HeadBytes
+	f.kept, f.headSum, f.headN, f.seen = s.Check, s.Head, s.HeadBytes, s.Seen
 	if away {
 		f.away, f.grew = now, now
 	}
@@ -117,7 +122,13 @@ func (t *Source) tellEmpty(found []foundFile) {
 	}
 }
 
+// tellGone tells of a file of the position that is not there any more. One that was read to its end is no trouble.
 func (t *Source) tellGone(s storedFile) {
+	if s.isReadToItsEnd() {
+		t.events.Log().Info().Str("path", s.Path).Int64("offset", s.Offset).
+			Msg("a file that was followed is gone: all lines that had been seen of it were read")
+		return
+	}
 	t.events.Log().Warn().Str("path", s.Path).Int64("offset", s.Offset).
 		Msg("a file that was followed is gone: what stood in it behind this offset was not read")
 }

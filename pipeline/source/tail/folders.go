@@ -16,6 +16,7 @@ type survey struct {
 	byID    map[identity]foundFile // of found
 	byPath  map[string]foundFile   // of found
 	folders map[string]folder
+	own     *ownFiles
 	looks   *int // counts the entries of folders that were looked at
 }
 
@@ -25,10 +26,10 @@ type folder struct {
 	err   error // it could not be listed: any file may be there
 }
 
-func newSurvey(found []foundFile, looks *int) *survey {
+func newSurvey(found []foundFile, own *ownFiles, looks *int) *survey {
 	v := &survey{
 		found: found, byID: make(map[identity]foundFile, len(found)), byPath: make(map[string]foundFile, len(found)),
-		folders: map[string]folder{}, looks: looks,
+		folders: map[string]folder{}, own: own, looks: looks,
 	}
 	for _, at := range found {
 		v.byID[at.id] = at
@@ -38,7 +39,10 @@ func newSurvey(found []foundFile, looks *int) *survey {
 }
 
 // survey looks for the files that are to be followed.
-func (t *Source) survey() *survey { return newSurvey(t.glob(), &t.looks) }
+func (t *Source) survey() *survey {
+	own := t.ownFiles()
+	return newSurvey(t.glob(own), own, &t.looks)
+}
 
 // inFolder looks for a file in a folder, under whatever name. An error says that the folder could not be listed: the file may be there all the
 // same. A folder that is gone has no files.
@@ -66,7 +70,7 @@ func (v *survey) list(dir string) folder {
 		}
 		*v.looks++
 		at, ok := lookAt(filepath.Join(dir, e.Name()))
-		if _, twice := files[at.id]; ok && !twice {
+		if _, twice := files[at.id]; ok && !twice && !v.own.has(at) {
 			files[at.id] = at
 		}
 	}
@@ -111,7 +115,7 @@ func (t *Source) ownFiles() *ownFiles {
 	return o
 }
 
-// has says whether a file is one of them.
+// has says whether a file is one of them. One may have got the inode of a file that was followed.
 func (o *ownFiles) has(at foundFile) bool {
 	if o.ids[at.id] {
 		return true

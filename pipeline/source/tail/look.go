@@ -88,7 +88,7 @@ func (t *Source) isDone(f *file) bool {
 func (t *Source) noteEnd(f *file, end int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.end = end
+	f.end, f.seen = end, &end
 }
 
 // state looks how large a file is. When another stands in its place, the next scan finds out where it went.
@@ -304,6 +304,8 @@ func (t *Source) batch(f *file, b *pipeline.Batch) *pipeline.Batch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.fetched = f.offset
-	f.checks = append(f.checks, f.checkNow())
+	c := f.checkNow()
+	f.keepHead(c)
+	f.checks = append(f.checks, c)
 	return b
 }

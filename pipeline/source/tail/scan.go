@@ -49,9 +49,8 @@ func isCompressed(name string) bool {
 }
 
 // glob gives the files that are to be followed now, each once.
-func (t *Source) glob() (found []foundFile) {
+func (t *Source) glob(own *ownFiles) (found []foundFile) {
 	seen := map[identity]bool{}
-	own := t.ownFiles()
 	for _, pattern := range t.s.Files {
 		paths, _ := filepath.Glob(string(pattern)) // Validate has seen the pattern; what cannot be listed has no files
 		for _, path := range paths {

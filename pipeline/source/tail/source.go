@@ -91,7 +91,7 @@ func (t *Source) Settings() Settings { return t.s }
 
 // Ping implements pipeline.Pinger: the files that are there can be read, and the position is this pipeline's.
 func (t *Source) Ping(context.Context) error {
-	for _, f := range t.glob() {
+	for _, f := range t.glob(t.ownFiles()) {
 		h, err := openShared(f.path)
 		if errors.Is(err, os.ErrNotExist) { // it went meanwhile
 			continue

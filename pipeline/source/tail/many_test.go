@@ -45,6 +45,29 @@ func TestManyRenamed(t *testing.T) {
 	}
 }
 
+// TestManyCut: files that were cut together are stored together: the whole position is written each time.
+func TestManyCut(t *testing.T) {
+	const files = 100
+	inBubble(t, func(r *rig) {
+		for i := range files {
+			r.add(fmt.Sprintf("%d.log", i), "1\n")
+		}
+		r.start()
+		r.pass(time.Minute)
+		before := r.src.writes
+		for i := range files {
+			r.must(os.WriteFile(r.at(fmt.Sprintf("%d.log", i)), []byte("2\n"), 0o600))
+		}
+		r.pass(time.Minute)
+		if n := r.src.writes - before; n < 1 || n > 20 {
+			r.Errorf("the position was written %d times", n)
+		}
+		if n := len(r.lines()); n != 2*files {
+			r.Errorf("%d lines came, want %d", n, 2*files)
+		}
+	})
+}
+
 func fewLooks(r *rig, when string, most int) {
 	r.Helper()
 	if r.src.looks > most {

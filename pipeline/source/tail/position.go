@@ -116,6 +116,7 @@ func (t *Source) save() error {
 			return fmt.Errorf("storing the position of the files: %w", err)
 		}
 		t.stored = text
+		t.writes++
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

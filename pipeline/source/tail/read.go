@@ -32,6 +32,11 @@ func (t *Source) Read(ctx context.Context) (*pipeline.Batch, error) {
 		if b != nil || err != nil {
 			return b, err
 		}
+		if t.anew { // all that were cut together are stored together
+			t.anew = false
+			t.storeNew()
+			continue
+		}
 		if t.s.Stop == "end" && t.allAtEnd() {
 			return nil, io.EOF
 		}

@@ -211,7 +211,7 @@ func (t *Source) beginAnew(f *file, seen int64, now time.Time) {
 		t.finish(f)
 		t.dead = append(t.dead, f)
 	}
-	t.storeNew()
+	t.anew = true
 }
 
 // Reasons of source.gap.

@@ -53,6 +53,7 @@ type Source struct {
 	soonestScan time.Time // when the next may come at the earliest
 	opened      list.List // the files that are open, from the one that was used longest ago on
 	looks       int       // at entries of folders, for where files went
+	anew        bool      // files begin anew, which is to be stored before they are read
 	widest      int64     // the most room that a lane has had
 	told        map[string]bool
 	block       []byte  // for what is looked through
@@ -61,6 +62,7 @@ type Source struct {
 
 	saving sync.Mutex // held while the position is written
 	stored []byte     // what stands in the position file
+	writes int        // of the position file
 
 	mu           sync.Mutex // guards what follows, and the progress of files
 	open         bool

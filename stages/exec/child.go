@@ -26,6 +26,7 @@ type child struct {
 	alone    bool // the record that it has is to be alone
 	asked    map[uint64]*question
 	given    map[uint64]bool // records that were given up, and may still be answered
+	used     bool            // it was given a record
 	answered int64
 	over     bool  // its process has ended
 	out      bool  // it has left the pool
@@ -71,7 +72,7 @@ func (c *child) ask(ctx context.Context, id uint64, line []byte) (verdict, error
 		p.mu.Unlock()
 		return verdict{}, errGone
 	}
-	c.asked[id] = q
+	c.asked[id], c.used = q, true
 	if c.own = len(c.asked) == 1; c.own {
 		c.noise.forget()
 	}
@@ -331,6 +332,7 @@ func (c *child) heardFrom(waited bool) {
 	if c.answered == 0 { // it was started since others came to nothing, or with them
 		c.pool.fails, c.pool.next = 0, time.Time{}
 	}
+	c.pool.mute, c.pool.pause = 0, time.Time{}
 	c.answered++
 }
 

@@ -10,10 +10,17 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// How long it is until a process is started again when those before it have ended without an answer.
+// How long it is until a process is started again when those before it have not begun: none of them had a record.
 const (
 	firstBackoff = 100 * time.Millisecond
 	mostBackoff  = 10 * time.Second
+)
+
+// How long it is when nothing is answered, and those before it have ended of records. It is short: these records
+// use up their attempts, and the next may be a good one.
+const (
+	firstPause = 10 * time.Millisecond
+	mostPause  = 100 * time.Millisecond
 )
 
 // pingTime is how long a process has to live to be taken for one that works, where it does not say that it is
@@ -26,8 +33,9 @@ var (
 )
 
 // A pool is the processes of a step. They are started when a record comes and none is free, and started again
-// when they end, at once where they have answered anything. One that answers says nothing of those that do not
-// even begin: these wait, though others work, until one that was started behind them has answered.
+// when they end, at once where they have had a record. One that answers says nothing of those that do not
+// even begin: these wait, though others work, until one that was started behind them has answered. One that ends of
+// the first record that it gets has begun: to wait then would have a few such records hold up all others.
 type pool struct {
 	set    *Settings
 	start  func() (process, error)
@@ -41,7 +49,9 @@ type pool struct {
 	reserved *child // for the next record that is to be alone
 	fails    int    // starts, one behind another, that came to nothing; those that were made at once are one
 	next     time.Time
-	failure  error // of the last
+	mute     int       // have ended of a record, one behind another, while nothing was answered
+	pause    time.Time // until then none is started because of that
+	failure  error     // of the last
 	closed   bool
 	wakes    []func()
 }
@@ -124,7 +134,7 @@ func (p *pool) startMissing() (wait time.Duration) {
 	if n <= 0 {
 		return 0
 	}
-	if wait = time.Until(p.next); wait > 0 {
+	if wait = max(time.Until(p.next), time.Until(p.pause)); wait > 0 {
 		return wait
 	}
 	for range n {
@@ -173,6 +183,14 @@ func (p *pool) failed(round int, err error) {
 	p.next = time.Now().Add(backoff)
 }
 
+// endedOfARecord notes a process that had begun. The lock is held.
+func (p *pool) endedOfARecord(err error) {
+	p.failure = err
+	if p.mute++; p.mute > p.set.Processes {
+		p.pause = time.Now().Add(min(firstPause<<min(p.mute-p.set.Processes-1, 10), mostPause))
+	}
+}
+
 // isReady lets a child have records.
 func (p *pool) isReady(c *child) {
 	p.mu.Lock()
@@ -194,8 +212,12 @@ func (p *pool) without(c *child) (wakes []func()) {
 		p.reserved = nil
 	}
 	p.leaving++
-	if c.answered == 0 && c.cause != errStopped {
+	switch {
+	case c.cause == errStopped:
+	case !c.used:
 		p.failed(c.round, c.cause)
+	default:
+		p.endedOfARecord(c.cause)
 	}
 	return p.changed()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,21 +43,21 @@ func TestBackoffBesideOneThatAnswers(t *testing.T) {
 		defer p.close()
 		wake := func() {}
 		for id := range uint64(100) { // no time passes
-			c, _, ok := p.take(false, wake)
+			c, _, ok := p.take(p.set.InFlight, wake)
 			if !ok {
 				synctest.Wait()
-				if c, _, ok = p.take(false, wake); !ok {
+				if c, _, ok = p.take(p.set.InFlight, wake); !ok {
 					t.Fatal("the process that lives takes no record")
 				}
 			}
-			if other, _, ok := p.take(false, wake); ok {
+			if other, _, ok := p.take(p.set.InFlight, wake); ok {
 				t.Fatalf("a second process: %v", other)
 			}
 			synctest.Wait()
 			if _, err := c.ask(t.Context(), id, fmt.Appendf(nil, "{\"id\":%d,\"value\":1}\n", id)); err != nil {
 				t.Fatal(err)
 			}
-			p.back(c, false)
+			p.back(c, 1)
 		}
 		if *starts > 3 {
 			t.Errorf("%d starts within no time", *starts)
@@ -71,11 +72,11 @@ func TestBackoffOfSeveral(t *testing.T) {
 		defer p.close()
 		want := firstBackoff
 		for round := 1; round <= 9; round++ {
-			if _, wait, ok := p.take(false, func() {}); ok || wait != 0 {
+			if _, wait, ok := p.take(p.set.InFlight, func() {}); ok || wait != 0 {
 				t.Fatalf("round %d: it waits %v", round, wait)
 			}
 			synctest.Wait()
-			if _, wait, _ := p.take(false, func() {}); wait != want {
+			if _, wait, _ := p.take(p.set.InFlight, func() {}); wait != want {
 				t.Fatalf("round %d: it waits %v, not %v", round, wait, want)
 			}
 			if *starts != 8*round {
@@ -87,8 +88,9 @@ func TestBackoffOfSeveral(t *testing.T) {
 	})
 }
 
-// mortal is a pool of so many processes that end when they get a line with the word poison, and answer others.
-func mortal(t *testing.T, processes int) (p *pool, starts *int) {
+// mortal is a pool of so many processes that end when they get a line with the word poison, and answer others each
+// after a time.
+func mortal(t *testing.T, processes int, each time.Duration) (p *pool, starts *int) {
 	t.Helper()
 	p, starts = fewStarts(t, processes, 0)
 	p.start = func() (process, error) {
@@ -99,16 +101,19 @@ func mortal(t *testing.T, processes int) (p *pool, starts *int) {
 		proc.in, proc.feed = io.Pipe()
 		proc.out, proc.tells = io.Pipe()
 		go func() {
+			var answers sync.WaitGroup
 			defer close(proc.done)
+			defer answers.Wait()
 			defer func() { _ = proc.tells.Close() }()
 			for lines := bufio.NewReader(proc.in); ; {
 				line, err := lines.ReadBytes('\n')
 				if err != nil || bytes.Contains(line, []byte("poison")) {
 					return
 				}
-				if _, err = proc.tells.Write(line); err != nil {
-					return
-				}
+				answers.Go(func() {
+					time.Sleep(each)
+					_, _ = proc.tells.Write(line) // the process may have ended
+				})
 			}
 		}()
 		return proc, nil
@@ -120,7 +125,7 @@ func mortal(t *testing.T, processes int) (p *pool, starts *int) {
 func (p *pool) place(t *testing.T) (c *child, waited time.Duration) {
 	t.Helper()
 	for range 100 {
-		c, wait, ok := p.take(false, func() {})
+		c, wait, ok := p.take(p.set.InFlight, func() {})
 		if ok {
 			return c, waited
 		}
@@ -136,7 +141,7 @@ func (p *pool) place(t *testing.T) (c *child, waited time.Duration) {
 
 func (c *child) try(t *testing.T, id uint64, word string) error {
 	_, err := c.ask(t.Context(), id, fmt.Appendf(nil, "{\"id\":%d,\"value\":%q}\n", id, word))
-	c.pool.back(c, false)
+	c.pool.back(c, 1)
 	return err
 }
 
@@ -144,7 +149,7 @@ func (c *child) try(t *testing.T, id uint64, word string) error {
 // another process waits for that.
 func TestNoBackoffBehindARecordThatEndsItsProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, starts := mortal(t, 2)
+		p, starts := mortal(t, 2, 0)
 		defer p.close()
 		for id := uint64(0); id < 200; id += 2 {
 			first, waited := p.place(t)
@@ -176,7 +181,7 @@ func TestNoBackoffBehindARecordThatEndsItsProcess(t *testing.T) {
 // them use up their attempts.
 func TestPauseWhereNothingIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := mortal(t, 2)
+		p, _ := mortal(t, 2, 0)
 		defer p.close()
 		var sum time.Duration
 		for id := range uint64(20) {

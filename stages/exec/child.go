@@ -23,7 +23,7 @@ type child struct {
 	closing  bool // it gets no more records: one of those that it had was given up
 	late     bool // one of them was not answered in time
 	taken    int  // places
-	alone    bool // the record that it has is to be alone
+	most     int  // records that it may have, says each that it has
 	asked    map[uint64]*question
 	given    map[uint64]bool // records that were given up, and may still be answered
 	used     bool            // it was given a record
@@ -45,6 +45,12 @@ type question struct{ answer chan reply }
 type reply struct {
 	verdict verdict
 	err     error
+}
+
+// An amongError is of a record whose process was ended while it had several: it may be another that is to blame.
+type amongError struct {
+	error
+	records int
 }
 
 func newChild(p *pool, proc process) *child {

@@ -45,7 +45,7 @@ type testChild struct {
 type order struct {
 	N    int    `json:"n"`
 	Do   string `json:"do"`
-	Once string `json:"once"` // the same, but only the first time that this file is made
+	Once string `json:"once"` // the same, but only the first time that this file is made; its name is the order, and -once
 }
 
 func (c *testChild) run(mode string) {
@@ -134,7 +134,7 @@ func (c *testChild) answer(line []byte) {
 	if o.Once != "" {
 		if f, err := os.OpenFile(filepath.Join(c.dir, o.Once), os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 			_ = f.Close()
-			o.Do = strings.TrimSuffix(o.Once, "-once")
+			o.Do, _, _ = strings.Cut(o.Once, "-once")
 		}
 	}
 	c.obey(&o, line)

@@ -46,7 +46,7 @@ type pool struct {
 	children []*child
 	starting int
 	leaving  int    // have left, and not ended
-	reserved *child // for the next record that is to be alone
+	reserved *child // for the next records that are to be few
 	fails    int    // starts, one behind another, that came to nothing; those that were made at once are one
 	next     time.Time
 	mute     int       // have ended of a record, one behind another, while nothing was answered
@@ -56,58 +56,61 @@ type pool struct {
 	wakes    []func()
 }
 
-// take gives a place at a child. Else wait is when to ask again, 0 when that is not known, and wake is called
-// when something has changed. It gives no child, and ok, when the pool is closed.
-func (p *pool) take(alone bool, wake func()) (c *child, wait time.Duration, ok bool) {
+// take gives a place at a child that has no more than most records, in_flight mostly, and none that may be among more
+// or fewer. Else wait is when to ask again, 0 when that is not known, and wake is called when something has changed.
+// It gives no child, and ok, when the pool is closed.
+func (p *pool) take(most int, wake func()) (c *child, wait time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, 0, true
 	}
-	if c = p.free(alone); c != nil {
+	if c = p.free(most); c != nil {
 		c.taken++
-		c.alone = alone
+		c.most = most
 		return c, 0, true
 	}
 	p.wakes = append(p.wakes, wake)
 	return nil, p.startMissing(), false
 }
 
-// free gives the child that takes the next record, or nil. A record that is to be alone has one kept free for it.
-func (p *pool) free(alone bool) (best *child) {
+// free gives the child that takes the next record, or nil. Records that are to be few come to as few children as can be,
+// and have one kept free for them: others have the rest.
+func (p *pool) free(most int) (best *child) {
+	few := most < p.set.InFlight
 	for _, c := range p.children {
-		if c.ready && !c.closing && !c.alone && c != p.reserved && c.taken < p.set.InFlight && (best == nil || c.taken < best.taken) {
+		switch {
+		case !c.ready, c.closing, c.taken > 0 && (c.most != most || c.taken >= most):
+		case c == p.reserved && (!few || c.taken > 0):
+		case best == nil, few && c.taken > best.taken, !few && c.taken < best.taken:
 			best = c
 		}
 	}
-	if !alone {
-		return best
-	}
 	switch {
-	case p.reserved == nil && best != nil:
-		p.reserved = best
-	case p.reserved == nil:
-		for _, c := range p.children { // all are full
-			if c.ready && !c.closing && !c.alone {
-				p.reserved = c
-				break
-			}
-		}
+	case few && best != nil:
+		p.reserved = nil // who still waits keeps one free again
+	case few && p.reserved == nil:
+		p.reserve()
 	}
-	if c := p.reserved; c != nil && c.taken == 0 {
-		p.reserved = nil
-		return c
-	}
-	return nil
+	return best
 }
 
-// back gives a place back. c is nil when there was none; alone says that it was, or would have been, one alone.
-func (p *pool) back(c *child, alone bool) {
+// reserve has a child get no more records, for those that are to be few: the one that has the fewest of the others. One
+// that has such records itself is free soon.
+func (p *pool) reserve() {
+	for _, c := range p.children {
+		if c.ready && !c.closing && c.most == p.set.InFlight && (p.reserved == nil || c.taken < p.reserved.taken) {
+			p.reserved = c
+		}
+	}
+}
+
+// back gives a place back. c is nil when there was none; most is what was asked for.
+func (p *pool) back(c *child, most int) {
 	p.mu.Lock()
 	if c != nil {
 		c.taken--
-		c.alone = false
-	} else if alone {
+	} else if most < p.set.InFlight {
 		p.reserved = nil // whoever comes next keeps one free again
 	}
 	wakes := p.changed()

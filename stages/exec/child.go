@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -311,6 +312,9 @@ func (c *child) hearValue(line []byte) error {
 			return nil
 		}
 		return c.junk(line, "it wrote a line before it was ready")
+	}
+	if !utf8.Valid(line) {
+		return c.junk(line, errNoUTF8.Error())
 	}
 	if !jsontext.Valid(line) {
 		return c.junk(line, "it wrote a line that is no JSON")

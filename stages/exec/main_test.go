@@ -168,6 +168,17 @@ func (c *testChild) obey(o *order, line []byte) {
 		select {}
 	case "panic":
 		panic("oh")
+	case "last word":
+		c.say(`"value":{"n":%d,"pid":%d}`, o.N, os.Getpid())
+		os.Exit(3)
+	case "hold": // somebody outside of its group holds its output
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), asChild+"=sleep")
+		cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdout, os.Stderr, &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			panic(err)
+		}
+		c.say(`"value":%d`, cmd.Process.Pid)
 	case "junk":
 		c.write([]byte("print was called with canary-9"))
 	case "no id":

@@ -6,8 +6,10 @@
 // A process hurts the record that it has, and nothing else. One that ends, hangs, or writes what is no answer is
 // ended with all that it has started, and another is started in its place; what it had is tried again, as often
 // as the step allows. Where a process has several records at a time it is not known which of them it was:
-// they are asked again within the same attempt, fewer at a time, until one is alone with a process that fails. No process is left when the stage is closed, nor, on Linux, when the
-// pipeline is killed.
+// they are asked again within the same attempt, fewer at a time, until one is alone with a process that fails.
+//
+// No process is left when the stage is closed, but one that has put itself into a group of its own. When the
+// pipeline is killed Linux kills the processes with it, but not what these have started: see that page.
 package execstage
 
 import (

@@ -56,12 +56,16 @@ func (c *child) leave(cause error) {
 		return
 	}
 	c.out, c.cause = true, cause
-	questions := c.asked
+	questions, records := c.asked, len(c.asked)+len(c.given)
 	c.asked = map[uint64]*question{}
 	wakes := p.without(c)
 	p.mu.Unlock()
+	told := cause
+	if records > 1 && cause != errStopped {
+		told = &amongError{cause, records}
+	}
 	for _, q := range questions {
-		q.answer <- reply{err: cause}
+		q.answer <- reply{err: told}
 	}
 	close(c.left)
 	wake(wakes)

@@ -15,7 +15,7 @@ import (
 
 // TestManyRenamed: where many files went is found by looking at each name of their folder once a scan, and not once for each file.
 func TestManyRenamed(t *testing.T) {
-	const files = 200
+	const files = 100
 	for _, open := range []int{8, 2 * files} {
 		t.Run(fmt.Sprint("open ", open), func(t *testing.T) {
 			inBubble(t, func(r *rig) {

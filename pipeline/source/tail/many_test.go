@@ -15,7 +15,7 @@ import (
 
 // TestManyRenamed: where many files went is found by looking at each name of their folder once a scan, and not once for each file.
 func TestManyRenamed(t *testing.T) {
-	const files = 200
+	const files = 100
 	for _, open := range []int{8, 2 * files} {
 		t.Run(fmt.Sprint("open ", open), func(t *testing.T) {
 			inBubble(t, func(r *rig) {
@@ -29,13 +29,14 @@ func TestManyRenamed(t *testing.T) {
 					r.add(fmt.Sprintf("%d.log", i), "2\n")
 				}
 				r.pass(5 * time.Second)
+				r.stop()
 				fewLooks(r, "after a rotation", 10*2*files)
 				for i := range files {
 					r.add(fmt.Sprintf("%d.log.1", i), "3\n")
 				}
-				r.stop()
 				r.start()
 				r.pass(5 * time.Second)
+				r.stop()
 				fewLooks(r, "after a start", 10*2*files)
 				if n := len(r.lines()); n != 3*files {
 					r.Errorf("%d lines came, want %d", n, 3*files)
@@ -54,18 +55,25 @@ func TestManyCut(t *testing.T) {
 		}
 		r.start()
 		r.pass(time.Minute)
-		before := r.src.writes
+		before := r.writes()
 		for i := range files {
 			r.must(os.WriteFile(r.at(fmt.Sprintf("%d.log", i)), []byte("2\n"), 0o600))
 		}
 		r.pass(time.Minute)
-		if n := r.src.writes - before; n < 1 || n > 20 {
+		if n := r.writes() - before; n < 1 || n > 20 {
 			r.Errorf("the position was written %d times", n)
 		}
 		if n := len(r.lines()); n != 2*files {
 			r.Errorf("%d lines came, want %d", n, 2*files)
 		}
 	})
+}
+
+// writes is how often the position was written.
+func (r *rig) writes() int {
+	r.src.saving.Lock()
+	defer r.src.saving.Unlock()
+	return r.src.writes
 }
 
 func fewLooks(r *rig, when string, most int) {
@@ -77,27 +85,36 @@ func fewLooks(r *rig, when string, most int) {
 
 // TestQuietFiles: a file of which nothing has come for long is looked at as often as it is looked for other files.
 func TestQuietFiles(t *testing.T) {
-	inBubble(t, func(r *rig) {
-		r.s.Poll, r.s.Scan = 50*time.Millisecond, 2*time.Second
-		r.add("a.log", "1\n")
-		r.start()
-		f := r.src.files[0]
-		r.pass(restAfter / 2)
-		if f.pause != r.s.Poll {
-			r.Errorf("a pause of %v, want %v", f.pause, r.s.Poll)
-		}
-		r.pass(restAfter)
-		if f.pause != r.s.Scan {
-			r.Errorf("a pause of %v, want %v", f.pause, r.s.Scan)
-		}
-		r.add("a.log", "2\n")
-		r.pass(r.s.Scan + time.Second)
-		r.came("a.log/0@0 1", "a.log/0@2 2")
-		r.pass(time.Second)
-		if f.pause != r.s.Poll {
-			r.Errorf("a pause of %v when it has grown, want %v", f.pause, r.s.Poll)
-		}
-	})
+	const poll, scan = 50 * time.Millisecond, 2 * time.Second
+	for name, c := range map[string]struct {
+		quiet time.Duration
+		grows bool
+		pause time.Duration
+	}{
+		"quiet":            {restAfter / 2, false, poll},
+		"quiet for long":   {2 * restAfter, false, scan},
+		"it grows by then": {2 * restAfter, true, poll},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(r *rig) {
+				r.s.Poll, r.s.Scan = poll, scan
+				r.add("a.log", "1\n")
+				r.start()
+				r.pass(c.quiet)
+				want := []string{"a.log/0@0 1"}
+				if c.grows {
+					r.add("a.log", "2\n")
+					r.pass(2 * scan)
+					want = append(want, "a.log/0@2 2")
+				}
+				r.stop()
+				r.came(want...)
+				if pause := r.src.files[0].pause; pause != c.pause {
+					r.Errorf("a pause of %v, want %v", pause, c.pause)
+				}
+			})
+		})
+	}
 }
 
 // A stoppedFeed opens no lane, as the pipeline stops.

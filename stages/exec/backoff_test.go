@@ -1,6 +1,7 @@
 package execstage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -82,4 +83,24 @@ func TestBackoffOfSeveral(t *testing.T) {
 			want = min(2*want, mostBackoff)
 		}
 	})
+}
+
+// What a process wrote while it had several records stands in the dead letter of none, in whatever order they are given up.
+func TestDetailOfSeveral(t *testing.T) {
+	p, _ := fewStarts(t, 1, 1)
+	proc, err := p.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proc.kill()
+	c := newChild(p, proc)
+	c.asked[1], c.asked[2] = &question{}, &question{}
+	c.noise.add([]byte("canary of the first"))
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for id := range uint64(2) {
+		if e, ok := errors.AsType[*Error](c.giveUp(ctx, id+1)); !ok || e.Detail() != "" {
+			t.Errorf("record %d: %+v", id+1, e)
+		}
+	}
 }

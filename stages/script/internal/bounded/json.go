@@ -93,12 +93,16 @@ func (r *Run) fromObject(text []byte, depth int) (starlark.Value, error) {
 			return false
 		}
 		k := starlark.String(strings.Clone(jsontext.Unquote(name)))
-		if _, twice, _ := d.Get(k); twice {
-			return true
+		var twice bool
+		if _, twice, err = r.Get(d, k); twice || err != nil {
+			return err == nil
 		}
 		var v starlark.Value
 		if v, err = r.fromJSON(value, depth+1); err == nil {
-			err = d.SetKey(k, v)
+			before := d.Len()
+			if err = d.SetKey(k, v); err == nil {
+				r.grown(d, k, before)
+			}
 		}
 		return err == nil
 	})

@@ -89,7 +89,7 @@ func (r *record) Get(k starlark.Value) (starlark.Value, bool, error) {
 		if !ok {
 			return nil, false, bounded.Say("the value of the record is a %s, and has no fields", r.whole.Type())
 		}
-		return d.Get(k)
+		return r.run.Get(d, k)
 	}
 	f, err := r.field(name)
 	if err != nil || f.value == nil {
@@ -159,10 +159,9 @@ func (r *record) set(k, v starlark.Value) error {
 		case !ok:
 			return bounded.Say("the value of the record is a %s, and has no fields", r.whole.Type())
 		case v == nil:
-			_, _, err := d.Delete(k)
-			return err
+			return r.run.Delete(d, k)
 		}
-		return d.SetKey(k, v)
+		return r.run.SetKey(d, k, v)
 	}
 	if err := r.rec.CheckObject(); err != nil {
 		return err

@@ -105,7 +105,10 @@ func hashing(pairs bool) func(r *Run, args starlark.Tuple) error {
 		if err := ofEach(bytesEntry)(r, args); err != nil || len(args) == 0 {
 			return err
 		}
-		return r.hashed(args[0], pairs)
+		if err := r.hashed(args[0], pairs); err != nil {
+			return err
+		}
+		return r.merge(nil, args[0], pairs, false)
 	}
 }
 

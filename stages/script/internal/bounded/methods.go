@@ -81,11 +81,14 @@ func (r *Run) callMethod(b *starlark.Builtin, args starlark.Tuple, kwargs []star
 	if err != nil {
 		return nil, err
 	}
+	x, before := b.Receiver(), starlark.Len(b.Receiver())
 	v, err := b.CallInternal(&r.thread, args, kwargs)
 	if err != nil {
 		return nil, err
 	}
 	switch b.Name() {
+	case "setdefault", "add":
+		r.grown(x, args[0], before)
 	case "items":
 		return v, r.tuples(v.(*starlark.List))
 	case "popitem":
@@ -250,6 +253,9 @@ func (r *Run) dictMethod(name string, x *starlark.Dict, args starlark.Tuple, kwa
 			return err
 		}
 	}
+	if err := r.looksUp(name, x, args); err != nil {
+		return err
+	}
 	switch name {
 	case "keys", "values":
 		return r.elements(int64(x.Len()), bytesSlot)
@@ -275,6 +281,9 @@ func (r *Run) dictMethod(name string, x *starlark.Dict, args starlark.Tuple, kwa
 			if err := r.hashed(args[0], true); err != nil {
 				return err
 			}
+			if err := r.merge(x, args[0], true, true); err != nil {
+				return err
+			}
 		}
 		return r.elements(n, bytesEntry)
 	}
@@ -284,6 +293,9 @@ func (r *Run) dictMethod(name string, x *starlark.Dict, args starlark.Tuple, kwa
 // setMethod counts what a method of a set does.
 func (r *Run) setMethod(name string, x *starlark.Set, args starlark.Tuple) error {
 	r.changed = true
+	if err := r.looksUp(name, x, args); err != nil {
+		return err
+	}
 	switch name {
 	case "add", "remove", "discard":
 		if len(args) > 0 {
@@ -305,8 +317,14 @@ func (r *Run) setMethod(name string, x *starlark.Set, args starlark.Tuple) error
 		if err := r.hashed(a, false); err != nil {
 			return err
 		}
+		if err := r.merge(x, a, false, stays(name)); err != nil {
+			return err
+		}
 	}
 	if err := r.hashed(x, false); err != nil {
+		return err
+	}
+	if err := r.merge(nil, x, false, false); err != nil {
 		return err
 	}
 	return r.elements(n+4, bytesEntry)

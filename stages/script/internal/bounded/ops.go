@@ -75,6 +75,9 @@ func (r *Run) update(x, y *starlark.Dict) error {
 	if err := r.hashed(y, false); err != nil {
 		return err
 	}
+	if err := r.merge(x, y, false, true); err != nil {
+		return err
+	}
 	r.changed = true
 	for k, v := range y.Entries() {
 		if err := x.SetKey(k, v); err != nil {
@@ -106,7 +109,10 @@ func (r *Run) in(x, y starlark.Value) error {
 	case *starlark.List, starlark.Tuple:
 		return r.among(x, y.(starlark.Indexable))
 	}
-	return r.key(x)
+	if err := r.key(x); err != nil {
+		return err
+	}
+	return r.find(y, x)
 }
 
 // among counts what it takes to compare x with each element of y.
@@ -152,6 +158,12 @@ func (r *Run) binary(op syntax.Token, x, y starlark.Value) (starlark.Value, erro
 			if err == nil {
 				err = r.hashed(v, false)
 			}
+			if err == nil && keysOf(v) != nil {
+				err = r.merge(nil, v, false, false)
+			}
+		}
+		if err == nil && keysOf(y) != nil {
+			err = r.merge(x, y, false, false)
 		}
 	}
 	if err != nil {

@@ -14,6 +14,9 @@ func (r *Run) index(x, y starlark.Value) (starlark.Value, error) {
 		if err := r.key(y); err != nil {
 			return nil, err
 		}
+		if err := r.find(x, y); err != nil {
+			return nil, err
+		}
 		v, found, err := x.Get(y)
 		if err == nil && !found {
 			err = &saying{what: "a key is not in the " + x.Type(), quoted: "key " + shown(y) + " not in " + x.Type()}
@@ -69,6 +72,9 @@ func (r *Run) setIndex(x, y, z starlark.Value) error {
 			return err
 		}
 		r.changed = true
+		if d, ok := x.(*starlark.Dict); ok {
+			return r.SetKey(d, y, z)
+		}
 		return x.SetKey(y, z)
 	case starlark.HasSetIndex:
 		i, err := at(x, y)
@@ -119,7 +125,7 @@ func (r *Run) slice(x, lo, hi, step starlark.Value) (starlark.Value, error) {
 	case starlark.String, starlark.Bytes:
 		size := int64(bytesSmall) // the bytes are those of the text
 		if by != 1 {
-			size += int64(count)
+			size += 6 * int64(count) // it is made in a buffer that grows
 		}
 		err = r.both(size)
 	default:

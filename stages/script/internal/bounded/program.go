@@ -157,6 +157,18 @@ var internal = map[string]function{
 		}
 		return a[0], r.Take(bytesEntry)
 	},
+	nameDict: func(r *Run, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		d := new(starlark.Dict)
+		r.making = append(r.making, d)
+		return d, r.Take(bytesDict)
+	},
+	nameEntry: func(r *Run, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		return starlark.False, r.entry(a[0], a[1])
+	},
+	nameMade: func(r *Run, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		r.making = r.making[:len(r.making)-1]
+		return a[0], nil
+	},
 	nameStar: func(r *Run, a starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		n, err := r.count(a[0])
 		if err != nil {
@@ -173,6 +185,9 @@ var internal = map[string]function{
 			if s, ok := k.(starlark.String); ok && len(s) > 1<<10 {
 				return nil, say("a name of an argument is longer than 1 KiB")
 			}
+		}
+		if err := r.merge(nil, d, false, false); err != nil {
+			return nil, err
 		}
 		return d, r.elements(int64(d.Len()), bytesEntry)
 	},

@@ -133,18 +133,21 @@ func (r *rewriter) comprehension(e *syntax.Comprehension) syntax.Expr {
 			c.Cond = r.expr(c.Cond)
 		}
 	}
-	size := int64(bytesList)
 	if entry, ok := e.Body.(*syntax.DictEntry); ok {
-		size = bytesDict
-		entry.Key = call(nameKey, syntax.Start(entry.Key), r.expr(entry.Key))
-		entry.Value = r.expr(entry.Value)
-	} else if e.Curly {
-		size = bytesDict
-		e.Body = call(nameKey, syntax.Start(e.Body), r.expr(e.Body))
-	} else {
-		e.Body = call(nameElement, syntax.Start(e.Body), r.expr(e.Body))
+		return r.dict(e, entry)
 	}
-	return call(nameCharge, e.Lbrack, e, number(size, e.Lbrack))
+	e.Body = call(nameElement, syntax.Start(e.Body), r.expr(e.Body))
+	return call(nameCharge, e.Lbrack, e, number(bytesList, e.Lbrack))
+}
+
+// dict rewrites what makes a dict, as the interpreter would put its keys in unseen: {k: v for x in y} becomes
+// made(dict(), [None for x in y if entry(k, v)]), where entry puts k in and is false, so that the list has nothing in it.
+func (r *rewriter) dict(e *syntax.Comprehension, body *syntax.DictEntry) syntax.Expr {
+	at := syntax.Start(body)
+	entry := call(nameEntry, at, r.expr(body.Key), r.expr(body.Value))
+	e.Curly, e.Body = false, ident("None", at)
+	e.Clauses = append(e.Clauses, &syntax.IfClause{If: at, Cond: entry})
+	return call(nameMade, e.Lbrack, call(nameDict, e.Lbrack), e)
 }
 
 // literal rewrites a list, a dict or a lambda, and those that stand in it, and adds what they take. It is counted when they are made:

@@ -35,7 +35,10 @@ type Run struct {
 	tell   func(bytes int64)
 	// Changed says whether a list, a dict or a set was changed.
 	changed bool
-	stopped error // why the interpreter was told to stop
+	stopped error  // why the interpreter was told to stop
+	looked  uint64 // the step at which it was last looked whether the run goes on
+	spreads map[starlark.Value]*spread
+	making  []*starlark.Dict // of comprehensions under way, the innermost last
 }
 
 const runKey = "run"
@@ -56,12 +59,13 @@ func (r *Run) Begin(ctx context.Context) {
 	r.ctx, r.used, r.changed, r.stopped = ctx, 0, false, nil
 	r.thread.Steps = 0
 	r.thread.Uncancel()
+	r.spreads, r.making = nil, nil
 	r.arm()
 }
 
 // End gives back what tell was told.
 func (r *Run) End() {
-	r.ctx = nil
+	r.ctx, r.spreads, r.making = nil, nil, nil
 	if r.told != 0 {
 		r.tell(-r.told)
 		r.told = 0
@@ -82,6 +86,7 @@ func (r *Run) Changed() bool { return r.changed }
 
 // arm sets the step at which look is called next.
 func (r *Run) arm() {
+	r.looked = r.thread.Steps
 	r.thread.SetMaxExecutionSteps(min(r.thread.Steps+often, uint64(r.limits.Steps)+1))
 }
 
@@ -135,7 +140,8 @@ func (r *Run) Work(n int64) error {
 		return ErrSteps
 	}
 	r.thread.Steps += uint64(n)
-	if n >= often { // the interpreter looks only when it has done a step
+	if r.thread.Steps-r.looked >= often { // the interpreter looks only when it has done a step
+		r.looked = r.thread.Steps
 		return r.ended(r.ctx.Err())
 	}
 	return nil

@@ -23,6 +23,9 @@ func checkKafkaSource(given any, p *config.Pipeline) error {
 	return nil
 }
 
+// linesAnew is said of standard input that is read as lines. Fixture lines have the positions that they were recorded with.
+const linesAnew = "offsets are those of the lines of standard input, which holds something else in each run"
+
 // sourceKinds is the part of the table with the sources.
 //
 // Reason for its size: it is a table, with an entry for each kind.
@@ -53,6 +56,7 @@ func sourceKinds() config.Kinds {
 			Example:   "http: {listen: 127.0.0.1:8080, path: /orders, key: id, idempotency: {file: keys.jsonl}}",
 			Settings:  settingsOf(httpsource.Defaults),
 			Guarantee: "a request is answered 200 when its records are delivered, filtered or in the dead letters; nobody can read one again, so a stop finishes what was taken",
+			Anew:      func(any) string { return "offsets begin at a random number in each run" },
 			Build: build(func(s httpsource.Settings, env config.Env) (*httpsource.Source, error) {
 				return httpsource.New(s, env.Pipeline)
 			}),
@@ -69,6 +73,12 @@ func sourceKinds() config.Kinds {
 				}
 				return "", ""
 			},
+			Anew: func(settings any) string {
+				if s := settings.(*replay.Settings); s.StandardInput() != "" && s.As == "value" {
+					return linesAnew
+				}
+				return ""
+			},
 			Build: build(func(s replay.Settings, _ config.Env) (*replay.Source, error) {
 				return replay.New(s, replay.Options{})
 			}),
@@ -80,6 +90,12 @@ func sourceKinds() config.Kinds {
 			Settings:  settingsOf(replay.StdinDefaults),
 			Guarantee: "finite; what a pipe has given cannot be read again",
 			Once:      func(any) (what, field string) { return "standard input", "" },
+			Anew: func(settings any) string {
+				if settings.(*replay.Stdin).As == "fixture" {
+					return ""
+				}
+				return linesAnew
+			},
 			Build: build(func(s replay.Stdin, _ config.Env) (*replay.Source, error) {
 				return replay.New(s.Replay(), replay.Options{})
 			}),

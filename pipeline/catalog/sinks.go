@@ -170,6 +170,7 @@ func sinkKinds() config.Kinds {
 			Settings: settingsOf(redissink.Defaults),
 			Guarantee: "carried out by the server, which may lose what its own settings do not have it save; of set and hset what is sent again changes nothing, of xadd with id: position it is there once, " +
 				"else it may be there twice when an answer was lost; of publish only for those who listen; order of each lane kept within a key",
+			Check: checkRedisSink,
 			Build: build(func(s redissink.Settings, env config.Env) (*redissink.Sink, error) {
 				if s.Command != "hset" && s.Value.IsZero() && len(s.Fields) == 0 {
 					s.As = fixtureIfDead(s.As, env)

@@ -23,6 +23,9 @@ func checkKafkaSource(given any, p *config.Pipeline) error {
 	return nil
 }
 
+// linesAnew is said of standard input that is read as lines. Fixture lines have the positions that they were recorded with.
+const linesAnew = "offsets are those of the lines of standard input, which holds something else in each run"
+
 // sourceKinds is the part of the table with the sources.
 //
 // Reason for its size: it is a table, with an entry for each kind.
@@ -56,6 +59,7 @@ func sourceKinds() config.Kinds {
 			Warn: func(settings any, p *config.Pipeline) []config.Warning {
 				return warnLargeBodies(settings.(*httpsource.Settings), p)
 			},
+			Anew:      func(any) string { return "offsets begin at a random number in each run" },
 			Build: build(func(s httpsource.Settings, env config.Env) (*httpsource.Source, error) {
 				return httpsource.New(s, env.Pipeline)
 			}),
@@ -72,6 +76,12 @@ func sourceKinds() config.Kinds {
 				}
 				return "", ""
 			},
+			Anew: func(settings any) string {
+				if s := settings.(*replay.Settings); s.StandardInput() != "" && s.As == "value" {
+					return linesAnew
+				}
+				return ""
+			},
 			Build: build(func(s replay.Settings, _ config.Env) (*replay.Source, error) {
 				return replay.New(s, replay.Options{})
 			}),
@@ -83,6 +93,12 @@ func sourceKinds() config.Kinds {
 			Settings:  settingsOf(replay.StdinDefaults),
 			Guarantee: "finite; what a pipe has given cannot be read again",
 			Once:      func(any) (what, field string) { return "standard input", "" },
+			Anew: func(settings any) string {
+				if settings.(*replay.Stdin).As == "fixture" {
+					return ""
+				}
+				return linesAnew
+			},
 			Build: build(func(s replay.Stdin, _ config.Env) (*replay.Source, error) {
 				return replay.New(s.Replay(), replay.Options{})
 			}),

@@ -138,6 +138,10 @@ type Kind struct {
 	// input, and the field that names it, "" when the source itself does; what is "" for nothing.
 	// nil: nothing ever.
 	Once func(settings any) (what, field string)
+	// Anew says of a source why the positions of a run say nothing beside those of another run, as a clause:
+	// a sink that knows by them what it has stored refuses it. nil, or "": the same position is the same record in each run, as
+	// far as the source can know.
+	Anew func(settings any) string
 	// Build makes the component from checked settings: a pipeline.Source,
 	// pipeline.Stage, pipeline.Splitter or pipeline.Sink. It connects to nothing.
 	Build func(settings any, env Env) (any, error)

@@ -1,12 +1,16 @@
 package redisserver
 
 import (
+	"bytes"
+	"errors"
 	"net"
 	"sync"
 	"syscall"
+	"time"
 )
 
-// A conn is a connection that is handed out once, is known to be closed, and reads so much and no more.
+// A conn is a connection that is handed out once, is known to be closed, and reads so much and no more, of what it has been told
+// will come as of what comes.
 type conn struct {
 	net.Conn
 
@@ -15,6 +19,10 @@ type conn struct {
 	closed bool
 	left   int64 // bytes that may be read; below 0: any
 	spent  bool  // more was to be read
+
+	answers announced // of the one that reads
+	heard   bool      // an answer has been read, by the one that reads
+	refused saidError // what the server said instead of taking the connection
 }
 
 // once gives the connection to the client, and nothing when that has lost it.
@@ -83,13 +91,76 @@ func (c *conn) Read(b []byte) (int, error) {
 		b = b[:left]
 	}
 	n, err := c.Conn.Read(b)
+	if !c.heard && n > 0 {
+		c.heard = true
+		c.firstWords(b[:n])
+	}
 	if left > 0 {
+		left -= int64(n)
 		c.mu.Lock()
-		c.left -= int64(n)
+		c.left = left
 		c.mu.Unlock()
+	}
+	if wrong := c.answers.take(b[:n], left); wrong != nil {
+		c.mu.Lock()
+		c.spent = c.spent || errors.Is(wrong, ErrTooLarge)
+		c.mu.Unlock()
+		return 0, wrong
 	}
 	return n, err
 }
+
+// Write implements net.Conn. A server that takes no connection says so and closes it, without having been asked anything. Then the
+// first write may fail before anybody reads what stands there.
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	var slow net.Error
+	if err == nil || c.heard || c.isClosed() || errors.As(err, &slow) && slow.Timeout() {
+		return n, err
+	}
+	if c.Conn.SetReadDeadline(time.Now().Add(firstWordsLimit)) == nil {
+		words := make([]byte, maxFirstWords)
+		got, _ := c.Conn.Read(words) // there may be nothing
+		c.firstWords(words[:got])
+	}
+	return n, err
+}
+
+// firstWords looks whether what a server says first is that it takes no connection. The library may take it for the answer to a command of
+// its own that old servers do not know, and go on.
+func (c *conn) firstWords(words []byte) {
+	line, _, _ := bytes.Cut(words, []byte("\r\n"))
+	text, is := bytes.CutPrefix(line, []byte("-"))
+	if !is || !bytes.HasPrefix(text, []byte("ERR max number of clients")) && !bytes.HasPrefix(text, []byte("DENIED ")) {
+		return
+	}
+	c.mu.Lock()
+	c.refused = saidError(text)
+	c.mu.Unlock()
+}
+
+const (
+	firstWordsLimit = 100 * time.Millisecond // they are there, or never come: the connection is over
+	maxFirstWords   = 1 << 10
+)
+
+// refusal gives what the server has said instead of taking the connection, or nil.
+func (c *conn) refusal() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused == "" {
+		return nil
+	}
+	return c.refused
+}
+
+// A saidError is what a server has said, as the library has it.
+type saidError string
+
+func (e saidError) Error() string { return string(e) }
+
+// RedisError marks it as one, for the library's interface.
+func (saidError) RedisError() {}
 
 // Close implements net.Conn.
 func (c *conn) Close() error {

@@ -208,9 +208,12 @@ func (e *outOfServiceError) Error() string      { return e.err.Error() }
 func (e *outOfServiceError) Unwrap() error      { return e.err }
 func (e *outOfServiceError) OutOfService() bool { return true }
 
+// pingAnswers is how much a server may say when it is connected to, and asked for a sign of life.
+const pingAnswers = 64 << 10
+
 // Ping connects, logs in and asks for a sign of life.
 func (v *Server) Ping(ctx context.Context) error {
-	err := v.Do(ctx, 0, func(ctx context.Context, c *goredis.Client) error { return c.Ping(ctx).Err() })
+	err := v.Do(ctx, pingAnswers, func(ctx context.Context, c *goredis.Client) error { return c.Ping(ctx).Err() })
 	if err == nil || Code(err) == "NOPERM" { // the user may do other things
 		return nil
 	}

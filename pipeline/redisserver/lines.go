@@ -77,7 +77,7 @@ func (v *Server) Conns() int { return cap(v.turns) }
 
 // Do calls f with a connection, which is f's alone until it returns. When ctx ends meanwhile the connection is
 // closed, so that f returns soon. The answers that f gets are at most answers bytes; 0: as many as
-// there are. A connection that the server has closed before f has sent anything is replaced: then f
+// there are. Nothing is kept room for that a server announces beyond that. A connection that the server has closed before f has sent anything is replaced: then f
 // is called once more. f tries nothing again.
 func (v *Server) Do(ctx context.Context, answers int64, f func(ctx context.Context, c *goredis.Client) error) error {
 	select {
@@ -240,6 +240,8 @@ func (l *line) do(ctx context.Context, answers int64, f func(context.Context, *g
 	switch {
 	case err == nil:
 		return nil
+	case l.conn.refusal() != nil:
+		return Spoiled(&notSent{l.conn.refusal()}) // of no use any more
 	case !l.ready:
 		return &notSent{err}
 	case l.conn.tooLarge():

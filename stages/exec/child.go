@@ -30,8 +30,7 @@ type child struct {
 	used     bool            // it was given a record
 	answered int64
 	over     bool  // its process has ended
-	out      bool  // it has left the pool
-	cause    error // why
+	cause    error // why it has left the pool; nil: it has not
 	own      bool  // the record that it had last it had alone, so what it writes is of that
 
 	noise  noise
@@ -75,7 +74,7 @@ func (c *child) ask(ctx context.Context, id uint64, line []byte) (verdict, error
 		c.over = true
 	default:
 	}
-	if c.out || c.over {
+	if c.cause != nil || c.over {
 		p.mu.Unlock()
 		return verdict{}, errGone
 	}

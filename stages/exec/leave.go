@@ -51,11 +51,11 @@ func (c *child) endOfUse(err error) error {
 func (c *child) leave(cause error) {
 	p := c.pool
 	p.mu.Lock()
-	if c.out {
+	if c.cause != nil {
 		p.mu.Unlock()
 		return
 	}
-	c.out, c.cause = true, cause
+	c.cause = cause
 	questions, records := c.asked, len(c.asked)+len(c.given)
 	c.asked = map[uint64]*question{}
 	wakes := p.without(c)

@@ -113,6 +113,7 @@ var plain = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`got \w+ in sequence assignment`, `too (?:many|few) values to unpack \(got \d+, want \d+\)`,
 	`comparison exceeded maximum recursion depth`,
 	`cannot \w+ (?:frozen )?\w+(?: \w+){0,3} ?(?:during iteration)?`, `cannot insert into frozen hash table`,
+	`\w+: cannot \w+(?: \w+){0,2} frozen \w+(?: \w+)?`, `\w+: cannot \w+(?: \w+){0,3} during iteration`,
 	`\w+ value does not support item assignment`,
 }, "|") + `)$`)
 
@@ -125,10 +126,21 @@ func sayable(msg string) (what, quoted string) {
 		msg = msg[:500]
 	}
 	what = "an operation failed on a value"
+	for begin, says := range unsaid {
+		if strings.HasPrefix(msg, begin) {
+			what = says
+		}
+	}
 	if name, _, ok := strings.Cut(msg, ":"); ok && wordOnly.MatchString(name) {
 		what = name + " failed on a value"
 	}
 	return what, strings.ToValidUTF8(msg, "\ufffd")
+}
+
+// unsaid are the beginnings of messages that go on with a value, and what is said in their place.
+var unsaid = map[string]string{
+	"shift count too large": "an integer is shifted by too many bits: 511 are the most",
+	"negative shift count":  "an integer is shifted by a negative number of bits",
 }
 
 // wordOnly are names of the functions that a message begins with.

@@ -3,8 +3,10 @@ package bounded
 import (
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -172,21 +174,42 @@ func significant(text string) (string, int) {
 // AppendJSON appends a value as JSON text. A list and a tuple are an array, and a dict with texts as keys an object. A float is written
 // with as few digits as read back as it. What JSON has nothing for is an error.
 func (r *Run) AppendJSON(dst []byte, v starlark.Value) ([]byte, error) {
-	w := jsonWriter{r: r, out: dst}
+	w := jsonWriter{r: r, out: dst, from: len(dst)}
 	err := w.write(v, 0)
 	return w.out, err
 }
 
 type jsonWriter struct {
-	r   *Run
-	out []byte
+	r    *Run
+	out  []byte
+	from int // where it begins in out
+	room int // bytes that were counted for it, as if there had been none before: the same for each record
 }
+
+// need makes room for n bytes more. What it grows to is counted each time, as what was there before is garbage then.
+func (w *jsonWriter) need(n int) error {
+	used := len(w.out) - w.from
+	if used+n <= w.room {
+		return nil
+	}
+	room := max(2*w.room, used+n, leastRoom)
+	if err := w.r.Take(int64(room)); err != nil {
+		return err
+	}
+	w.room, w.out = room, slices.Grow(w.out, room-used)
+	return nil
+}
+
+const (
+	leastRoom = 64
+	shortText = 48 // more than a float, a bool and an integer of 64 bits have, with what stands beside them
+)
 
 func (w *jsonWriter) write(v starlark.Value, depth int) error {
 	if depth > MaxDepth {
 		return errDeep
 	}
-	if err := w.r.both(bytesSmall); err != nil {
+	if err := w.need(shortText); err != nil {
 		return err
 	}
 	if err := w.r.Work(1); err != nil {
@@ -204,11 +227,17 @@ func (w *jsonWriter) write(v starlark.Value, depth int) error {
 			if err := w.r.both(maxBits / 3); err != nil {
 				return err
 			}
+			if err := w.need(maxBits/3 + shortText); err != nil {
+				return err
+			}
 			w.out = v.BigInt().Append(w.out, 10)
 		}
 	case starlark.Float:
 		return w.float(float64(v))
 	case Decimal:
+		if err := w.need(len(v) + shortText); err != nil {
+			return err
+		}
 		w.out = append(w.out, v...)
 	case starlark.String:
 		return w.text(string(v))
@@ -227,11 +256,29 @@ func (w *jsonWriter) write(v starlark.Value, depth int) error {
 }
 
 func (w *jsonWriter) text(s string) error {
-	if err := w.r.both(4 * int64(len(s))); err != nil {
+	if err := w.r.Work(int64(len(s)) >> 4); err != nil {
+		return err
+	}
+	if err := w.need(quoted(s) + shortText); err != nil {
 		return err
 	}
 	w.out = jsontext.AppendString(w.out, s)
 	return nil
+}
+
+// quoted is how many bytes a text has in JSON, at most.
+func quoted(s string) int {
+	n := len(s) + 2 + 3*(strings.Count(s, "\u2028")+strings.Count(s, "\u2029"))
+	valid := utf8.ValidString(s)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c >= utf8.RuneSelf && !valid: // \u0001, and \ufffd for a byte that is no UTF-8
+			n += 5
+		case c == '"', c == '\\':
+			n++
+		}
+	}
+	return n
 }
 
 func (w *jsonWriter) float(f float64) error {

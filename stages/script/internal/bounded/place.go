@@ -125,7 +125,7 @@ func (r *Run) slice(x, lo, hi, step starlark.Value) (starlark.Value, error) {
 	case starlark.String, starlark.Bytes:
 		size := int64(bytesSmall) // the bytes are those of the text
 		if by != 1 {
-			size += int64(count)
+			size += 6 * int64(count) // it is made in a buffer that grows
 		}
 		err = r.both(size)
 	default:

@@ -40,7 +40,8 @@ type Source interface {
 type Feed interface {
 	// Lane opens one run of records in order, named for people and logs:
 	// "flights/3". committed is where the source would start reading; from is where
-	// it must: the same, unless the pipeline's Transactor has stored another.
+	// it must: the same, unless the pipeline's Transactor has stored another. It fails when
+	// the pipeline has stopped: Read may return that error, and is taken to have ended with ctx.
 	Lane(ctx context.Context, name string, committed int64) (l Lane, from int64, err error)
 
 	// Room receives when the room of some lane has grown. It has capacity one: one

@@ -2,10 +2,26 @@ package catalog
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/penstockio/penstock/pipeline/config"
 	websocketsink "github.com/penstockio/penstock/sinks/websocket"
 )
+
+// warnManyClients warns of more clients than the process has memory for, if all of them come.
+func warnManyClients(given any, p *config.Pipeline) []config.Warning {
+	s := given.(*websocketsink.Settings)
+	budget := p.Limits.InFlightBytes
+	if s.ClientBytes() <= int64(budget) {
+		return nil
+	}
+	return []config.Warning{{
+		Field: "max_connections",
+		Text: fmt.Sprintf("%d clients may take %d MiB, %d KiB each, beside the %s that the process has for all records",
+			s.MaxConnections, s.ClientBytes()>>20, websocketsink.ClientSize>>10, budget),
+		Suggestion: fmt.Sprintf("write %d at most, or more for limits.in_flight_bytes", int64(budget)/websocketsink.ClientSize),
+	}}
+}
 
 // websocketKind is the row of the sink websocket.
 func websocketKind() config.Kind {
@@ -24,6 +40,8 @@ func websocketKind() config.Kind {
 			}
 			return nil
 		},
+		Beside: func(given any) int64 { return given.(*websocketsink.Settings).ClientBytes() },
+		Warn:   warnManyClients,
 		Build: build(func(s websocketsink.Settings, _ config.Env) (*websocketsink.Sink, error) {
 			return websocketsink.New(s)
 		}),

@@ -53,6 +53,9 @@ func sourceKinds() config.Kinds {
 			Example:   "http: {listen: 127.0.0.1:8080, path: /orders, key: id, idempotency: {file: keys.jsonl}}",
 			Settings:  settingsOf(httpsource.Defaults),
 			Guarantee: "a request is answered 200 when its records are delivered, filtered or in the dead letters; nobody can read one again, so a stop finishes what was taken",
+			Warn: func(settings any, p *config.Pipeline) []config.Warning {
+				return warnLargeBodies(settings.(*httpsource.Settings), p)
+			},
 			Build: build(func(s httpsource.Settings, env config.Env) (*httpsource.Source, error) {
 				return httpsource.New(s, env.Pipeline)
 			}),

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/settings"
+	httpsource "github.com/penstockio/penstock/pipeline/source/http"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	httpsink "github.com/penstockio/penstock/sinks/http"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
@@ -50,6 +52,17 @@ func warnNoRows(s *stages.LookupSettings) []config.Warning {
 	}
 	return []config.Warning{{Field: "table.file", Text: "the table has no rows: no key is found in it",
 		Suggestion: "put rows into the file; while the pipeline runs they count within 2 s"}}
+}
+
+// warnLargeBodies warns of bodies that together may take more than the process is to have: one of each lane grows beyond the budget
+// where that is spent, or two that have half of the room each would wait for each other.
+func warnLargeBodies(s *httpsource.Settings, p *config.Pipeline) []config.Warning {
+	all := settings.Size(s.Lanes) * s.MaxBody
+	if all <= p.Limits.InFlightBytes {
+		return nil
+	}
+	return []config.Warning{{Field: "max_body", Text: fmt.Sprintf("one body of each of the %d lanes may grow beyond limits.in_flight_bytes (%v): %d of %v are %v",
+		s.Lanes, p.Limits.InFlightBytes, s.Lanes, s.MaxBody, all), Suggestion: "write less for max_body or lanes, or more for limits.in_flight_bytes"}}
 }
 
 // warnCutName warns of a crawler whose name is not the one that a robots.txt would have to give.

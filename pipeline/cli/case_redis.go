@@ -73,9 +73,10 @@ type redisServer struct {
 	holds  map[string]held
 	noFile bool
 
-	mu    sync.Mutex
-	asked bool
-	conns map[net.Conn]bool
+	mu     sync.Mutex
+	asked  bool
+	closed bool
+	conns  map[net.Conn]bool
 }
 
 // serveRedis reads the file and listens. The caller closes the server. Without the file it is one that holds nothing.
@@ -128,8 +129,13 @@ func (s *redisServer) accept() {
 			return
 		}
 		s.mu.Lock()
+		closed := s.closed // close has not seen this one
 		s.conns[conn] = true
 		s.mu.Unlock()
+		if closed {
+			_ = conn.Close()
+			return
+		}
 		s.all.Go(func() {
 			s.serve(conn)
 			s.mu.Lock()
@@ -260,6 +266,7 @@ func (s *redisServer) hideAddress(text []byte) []byte {
 func (s *redisServer) close() {
 	_ = s.listen.Close()
 	s.mu.Lock()
+	s.closed = true
 	for conn := range s.conns {
 		_ = conn.Close()
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,5 +112,21 @@ func TestLookUpsWithoutTheFileFailTheCase(t *testing.T) {
 	}
 	if r := run(); !r.ok() {
 		t.Errorf("%s", r.text())
+	}
+}
+
+// TestRedisOfACaseEnds: it ends also beside a client that has just come and stays.
+func TestRedisOfACaseEnds(t *testing.T) {
+	for range 500 {
+		s, err := serveRedis("no-such-file")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.close()
+		_ = conn.Close()
 	}
 }

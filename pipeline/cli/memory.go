@@ -21,7 +21,7 @@ const (
 
 // tuneMemory sets up the garbage collector for a daemon: it runs rarely, and a limit keeps
 // the process small. What the environment sets with GOGC or GOMEMLIMIT stays. budget is the
-// most bytes in flight.
+// most bytes in flight, and what components may hold beside them.
 func tuneMemory(budget int64) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(daemonGOGC)

@@ -200,6 +200,9 @@ func echoOfRedis(t *testing.T) string {
 		switch cmd {
 		case "GET":
 			c.WriteError("WRONGTYPE you sent " + strings.Join(args, " "))
+		case "MULTI":
+			sent = nil
+			c.WriteOK()
 		case "SET":
 			sent = append(sent, strings.Join(args, " "))
 			c.WriteInline("QUEUED")

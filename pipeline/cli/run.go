@@ -184,7 +184,7 @@ func newDaemon(set *config.Set, events *event.Emitter, log *event.Queue, signals
 // start builds what was loaded, probes what it needs, runs it, and gives the exit code.
 func (p *process) start(ctx context.Context, set *config.Set) int {
 	announce(p.events, set)
-	tuneMemory(int64(set.Process.Limits.InFlightBytes))
+	tuneMemory(int64(set.Process.Limits.InFlightBytes) + set.Beside())
 	logProblems(p.events, set.Warnings)
 	p.events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
 

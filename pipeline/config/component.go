@@ -131,7 +131,7 @@ func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 		return d.errorAt(key, "dead_letter has no "+key.text, "it takes every rejected record, and its name is dead_letter")
 	}
 	if commonKeys[key.text] {
-		return d.errorAt(key, fmt.Sprintf("%s has no %s", it.what, key.text), "it stands beside a stage that waits; remove it")
+		return d.errorAt(key, fmt.Sprintf("%s has no %s", it.what, key.text), standsBeside(key.text))
 	}
 	for _, k := range d.kinds {
 		if k.Section == it.section && slices.Contains(settingNames(&k), key.text) {
@@ -139,6 +139,20 @@ func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 		}
 	}
 	return d.errorAt(key, fmt.Sprintf("unknown %s %q", it.section, key.text), "one of: "+strings.Join(kinds, ", "))
+}
+
+// standsBeside says where a common setting stands that does not stand here.
+func standsBeside(key string) string {
+	at := "it stands beside a stage that waits"
+	if findField(fieldsOf(reflect.TypeFor[SinkSettings]()), key) != nil {
+		if at = "it stands beside a sink"; findField(fieldsOf(reflect.TypeFor[StageSettings]()), key) != nil {
+			at = "it stands beside a stage or a sink"
+		}
+	}
+	if key == "when" {
+		return at + "; a stage takes each record that comes to it: take out with filter what it is not to have"
+	}
+	return at + "; remove it"
 }
 
 func settingNames(k *Kind) []string {

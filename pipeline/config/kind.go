@@ -128,6 +128,9 @@ type Kind struct {
 	// sure: whoever means it so cannot get rid of the warning, unless the suggestion says how.
 	// nil: nothing to find.
 	Warn func(settings any, p *Pipeline) []Warning
+	// Beside says of the settings how many bytes the component may hold beside what is charged to the budget of records
+	// (limits.in_flight_bytes), like what the clients of a server take: the collector lets the process have them. nil: none.
+	Beside func(settings any) int64
 	// Channels are the topics that the settings are sure to name: of a source those it
 	// reads, of a sink those it writes. nil: none.
 	Channels func(settings any, p *Pipeline) []Channel

@@ -31,6 +31,28 @@ type Set struct {
 	Hash      string // of the only pipeline, or of all
 }
 
+// Beside gives how many bytes all components together may hold beside what is charged to the budget of records.
+func (s *Set) Beside() (bytes int64) {
+	add := func(c Component) {
+		if c.Kind != nil && c.Kind.Beside != nil && c.Settings != nil {
+			bytes += c.Kind.Beside(c.Settings)
+		}
+	}
+	for _, p := range s.Pipelines {
+		add(p.Source)
+		for i := range p.Stages {
+			add(p.Stages[i].Component)
+		}
+		for i := range p.Sinks {
+			add(p.Sinks[i].Component)
+		}
+		if p.DeadLetter != nil {
+			add(p.DeadLetter.Component)
+		}
+	}
+	return bytes
+}
+
 // Load reads files, and the files *.yaml and *.yml of folders, and checks each of them
 // and all of them together. The error is an *InvalidError with everything found, when
 // one of them cannot be run.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -174,6 +175,39 @@ func TestIdlePipelineArmsNoTimer(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// A lateSource looks for its next lane until long after a stop.
+type lateSource struct{ memory }
+
+func (s *lateSource) Read(ctx context.Context) (*pipeline.Batch, error) {
+	<-ctx.Done()
+	for {
+		l, _, err := s.engine.Lane(context.Background(), "t/9", 0)
+		if err != nil {
+			return nil, fmt.Errorf("beginning to read t/9: %w", err)
+		}
+		time.Sleep(time.Millisecond)
+		if _, err := l.End(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// A source that opens a lane when none is opened any more has no trouble of its own: the run ends as stopped too late.
+func TestALaneAfterTheStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, done := start(t, ctx, Options{
+			Source: &lateSource{memory{lanes: 1}}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Drain: 20 * time.Second,
+		})
+		time.Sleep(time.Second)
+		cancel()
+		var late *AbandonedError
+		if err := <-done; err != nil && !errors.As(err, &late) {
+			t.Errorf("it ended with %v", err)
 		}
 	})
 }

@@ -10,19 +10,24 @@ import (
 
 // An AbandonedError is returned by Run when the drain budget ran out, or Abort was
 // called, before everything that was begun had an outcome. What was abandoned is
-// uncommitted and will be read again; what a stop has handed back unbegun is not
-// counted here.
+// uncommitted and will be read again, unless the source cannot; what a stop has handed
+// back unbegun is not counted here.
 type AbandonedError struct {
 	Abandoned int  // records without an outcome
 	Running   int  // calls that had not returned when Run did
 	Forced    bool // by Abort
+	Once      bool // the source cannot read them again (pipeline.ReadOncer)
 	// Holder says what held the record that had been in flight longest: the step or sink, and its last error, as a Hold does.
 	// "": not known.
 	Holder string
 }
 
 func (e *AbandonedError) Error() string {
-	s := fmt.Sprintf("abandoned %d records in flight; they are uncommitted and will be read again", e.Abandoned)
+	then := "they are uncommitted and will be read again"
+	if e.Once {
+		then = "their source cannot be read again, so they are lost unless whoever gave them gives them once more"
+	}
+	s := fmt.Sprintf("abandoned %d records in flight; %s", e.Abandoned, then)
 	if e.Holder != "" {
 		s += "; held longest by " + e.Holder
 	}

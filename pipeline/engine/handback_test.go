@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -317,6 +319,32 @@ func TestNothingIsHandedBackThatCannotBeReadAgain(t *testing.T) {
 			}
 			if n := src.mark(0); n != 1000 || p.Snapshot().Abandoned != 0 {
 				t.Errorf("%s: the mark is %d, counted %+v", how, n, p.Snapshot().Counts)
+			}
+		})
+	}
+}
+
+// What cannot be read again and is given up is not said to come again.
+func TestWhatIsLostIsSaidToBe(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			src := &once{memory{lanes: 1, records: 10, batch: 10, endless: true}}
+			c := &calls{tried: map[string]int{}}
+			o := Options{Source: src, Drain: time.Second, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Steps: []Step{
+				{Name: "ask", Wait: &Wait{}, Workers: 2, Stage: c.ask(takes(time.Hour), nil)},
+			}}
+			if again {
+				o.Source = &src.memory
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			_, done := start(t, ctx, o)
+			time.Sleep(time.Second)
+			cancel()
+			err := <-done
+			var gone *AbandonedError
+			if !errors.As(err, &gone) || gone.Once == again || strings.Contains(err.Error(), "will be read again") != again ||
+				strings.Contains(err.Error(), "they are lost") == again {
+				t.Errorf("read again %v: %v", again, err)
 			}
 		})
 	}

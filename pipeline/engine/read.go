@@ -48,7 +48,7 @@ func (r *reader) work() bool {
 	switch {
 	case err == nil:
 		return true
-	case errors.Is(err, io.EOF), p.read.ctx.Err() != nil && errors.Is(err, p.read.ctx.Err()):
+	case errors.Is(err, io.EOF), errors.Is(err, errStopping), p.read.ctx.Err() != nil && errors.Is(err, p.read.ctx.Err()):
 	default:
 		p.failRead(fmt.Errorf("reading from the source: %w", err))
 	}

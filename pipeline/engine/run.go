@@ -254,7 +254,7 @@ func (p *Pipeline) finish(e ending, allDone <-chan struct{}) error {
 	case readErr != nil:
 		return readErr
 	case lost > 0 || running > 0 || e.forced:
-		return &AbandonedError{Abandoned: int(lost), Running: running, Forced: e.forced, Holder: holder}
+		return &AbandonedError{Abandoned: int(lost), Running: running, Forced: e.forced, Once: p.opts.readsOnce(), Holder: holder}
 	case commitErr != nil:
 		return fmt.Errorf("committing for the last time: %w", commitErr)
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	Config *tls.Config
 	// Kept is how many of the connections Enter keeps for probes.
 	Kept int
+	// Spare is how many connections there may be beyond Settings.MaxConnections, for answering who is one too many: Enter lets none of
+	// their requests in.
+	Spare int
 	// Times after which a caller that is slow loses the connection; 0: never, but for ReadHeader, which is 5 seconds then. Read and Write
 	// count from where a request begins, and a handler may move them, see http.ResponseController.
 	ReadHeader, Read, Write, Idle time.Duration
@@ -86,7 +89,7 @@ func New(o Options) (*Server, error) {
 	if err := s.readToken(check); err != nil {
 		return nil, err
 	}
-	s.places = newPlaces(o.connections(), o.Kept)
+	s.places = newPlaces(o.connections()+o.Spare, o.Kept+o.Spare)
 	s.http = &http.Server{
 		Handler:           o.Handler,
 		ReadHeaderTimeout: orElse(o.ReadHeader, 5*time.Second),

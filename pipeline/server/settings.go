@@ -22,7 +22,7 @@ type Settings struct {
 	TokenFile      settings.Path   `yaml:"token_file" doc:"file that holds the token; read again when it changes"`
 	Hosts          []string        `yaml:"hosts" commas:"true" doc:"names that requests may be addressed to, beside localhost, the host of listen and plain addresses: one, or several"`
 	Origins        []string        `yaml:"origins" commas:"true" doc:"sites whose pages may call from a browser, beside those of this address: https://chat.example, or '*' for all"`
-	MaxConnections int             `yaml:"max_connections" min:"1" max:"100000" doc:"connections at once; one too many takes the place of the one that has been without a request for longest, and is closed when all have one; 0: 1,000"`
+	MaxConnections int             `yaml:"max_connections" min:"1" max:"100000" doc:"connections at once; one too many takes the place of the one that has been without a request for longest; when all have one it is refused or closed; 0: 1,000"`
 }
 
 // TLS is the certificate of a server, and whose certificates callers have to show.

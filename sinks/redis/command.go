@@ -16,6 +16,8 @@ type command struct {
 	args  []any
 	size  int    // about how many bytes args have
 	id    string // of an entry whose ID is made of the record's position; "": it is none
+
+	fields []any // of an entry: those of args that are names and values in turn
 }
 
 func (c *command) add(args ...any) {
@@ -162,6 +164,7 @@ func (k *Sink) xadd(c *command, rec *pipeline.Record) error {
 	if len(k.names) == 0 {
 		v, err := k.whole(rec)
 		c.add("value", v)
+		c.fields = c.args[before:]
 		return err
 	}
 	err := k.fields(rec, func(name string, value []byte) {
@@ -169,7 +172,8 @@ func (k *Sink) xadd(c *command, rec *pipeline.Record) error {
 			c.add(name, value)
 		}
 	})
-	if err == nil && len(c.args) == before {
+	c.fields = c.args[before:]
+	if err == nil && len(c.fields) == 0 {
 		err = k.reject("all fields are null", "")
 	}
 	return err

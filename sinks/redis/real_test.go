@@ -20,6 +20,8 @@ import (
 
 func TestRealWhatIsStored(t *testing.T) { whatIsStored(t, redistest.Start(t).Addr) }
 
+func TestRealPositionsAnew(t *testing.T) { positionsAnew(t, redistest.Start(t).Addr) }
+
 func TestRealOnceByPosition(t *testing.T) { onceByPosition(t, redistest.Start(t).Addr) }
 
 // TestRealRefusals: what a real server says of memory, of a master, of rights and of sizes, within a transaction.

@@ -25,7 +25,7 @@ import (
 // transaction, or not for this user, nothing is sent.
 //
 // When the answer to a transaction is lost, its records are sent again. Of set and hset that changes nothing; of xadd an entry is
-// there twice, unless Settings.ID is position, and of publish a message comes twice. Keys and values are arguments of
+// there twice, unless Settings.ID is position, where an entry of the same ID and fields is the record's, and of publish a message comes twice. Keys and values are arguments of
 // commands, and never read as commands.
 type Sink struct {
 	settings Settings

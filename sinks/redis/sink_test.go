@@ -170,41 +170,6 @@ func whatIsStored(t *testing.T, address string) {
 
 func TestWhatIsStored(t *testing.T) { whatIsStored(t, miniredis.RunT(t).Addr()) }
 
-// onceByPosition writes the same records again, as after a lost answer or a kill, with more behind them; nothing is there
-// twice. An entry that is not there, though the stream has later ones, is a rejected record and not a lost one.
-func onceByPosition(t *testing.T, address string) {
-	c := library(t, address)
-	if err := c.FlushDB(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
-	k := sink(t, address, "xadd", "s:{meta.topic}:{meta.partition}", func(s *Settings) { s.ID = "position" })
-	all := records(`0`, `1`, `2`, `3`, `4`, `5`, `6`)
-	for _, part := range [][]*pipeline.Record{all[:4], all[2:6], all[5:6], all[:3], all} {
-		if err := k.Write(t.Context(), part); err != nil {
-			t.Errorf("%v", err)
-		}
-	}
-	want := "0-1map[value:0] 1-1map[value:1] 2-1map[value:2] 3-1map[value:3] 4-1map[value:4] 5-1map[value:5] 6-1map[value:6]"
-	if got := there(t, c, "s:t:0"); got != want {
-		t.Errorf("the stream:\n got %s\nwant %s", got, want)
-	}
-	if err := c.XDel(t.Context(), "s:t:0", "1-1", "3-1").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if failed := sinktest.Failures(t, k.Write(t.Context(), all[:5])); !maps.Equal(failed, map[int]string{1: "redis", 3: "redis"}) {
-		t.Errorf("failed: %v", failed)
-	}
-	parts := records(`a`, `b`)
-	for i, rec := range parts {
-		rec.Offset, rec.Part = 7, int32(i+1)
-	}
-	if err := errors.Join(k.Write(t.Context(), parts), k.Write(t.Context(), parts)); err != nil || c.XLen(t.Context(), "s:t:0").Val() != 7 {
-		t.Errorf("parts: %v, %s", err, there(t, c, "s:t:0"))
-	}
-}
-
-func TestOnceByPosition(t *testing.T) { onceByPosition(t, miniredis.RunT(t).Addr()) }
-
 // TestWhatTheServerRefuses: what is about the server holds all records, and nothing of them is stored; what is about one record
 // rejects that alone; what may be about either is the record's when others pass.
 func TestWhatTheServerRefuses(t *testing.T) {

@@ -103,7 +103,7 @@ func (w *write) part(ctx context.Context, list []*command) (goOn bool) {
 
 // transaction sends commands as one transaction, and gives the answer to each; the error is one of those, or of all.
 func (k *Sink) transaction(ctx context.Context, list []*command) (answers []error, err error) {
-	err = k.server.Do(ctx, 0, func(ctx context.Context, c *goredis.Client) error {
+	err = k.server.Do(ctx, answersOf(list), func(ctx context.Context, c *goredis.Client) error {
 		pipe := c.TxPipeline()
 		cmds := make([]*goredis.Cmd, len(list))
 		for i, c := range list {
@@ -229,44 +229,4 @@ func (w *write) judge(ctx context.Context, list []*command, answers []error) (go
 		}
 	}
 	return len(waiting) == 0
-}
-
-// stored looks whether the entries of w.there are there, whose IDs the server refuses because the stream has later ones: they were
-// stored by a transaction whose answer was lost, or by a process that ended before it said so.
-func (w *write) stored(ctx context.Context) (goOn bool) {
-	list := w.there
-	w.there = nil
-	if len(list) == 0 {
-		return true
-	}
-	k := w.sink
-	found := make([]*goredis.XMessageSliceCmd, len(list))
-	err := k.limiter.Do(ctx, k.server.Host(), func(ctx context.Context) error {
-		err := k.server.Do(ctx, 0, func(ctx context.Context, c *goredis.Client) error {
-			pipe := c.Pipeline()
-			for i, c := range list {
-				found[i] = pipe.XRangeN(ctx, c.key, c.id, c.id, 1)
-			}
-			_, err := pipe.Exec(ctx)
-			return err
-		})
-		if err != nil {
-			_, err = redisserver.Explain(ctx, k.what(), err)
-		}
-		return err
-	})
-	for i, c := range list {
-		switch {
-		case err != nil:
-			if _, permanent := pipeline.IsPermanent(err); permanent { // of another
-				err = client.NewError(client.TypeRedis, k.what()+": it is not known whether the entry is there", nil)
-			}
-			w.fail(c, err)
-		case len(found[i].Val()) > 0:
-			w.passed = true
-		default:
-			w.fail(c, k.reject("the stream has later entries, and none with the ID of this record's position: does something else write to it, or has maxlen taken it out since?", ""))
-		}
-	}
-	return err == nil
 }

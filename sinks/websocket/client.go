@@ -16,9 +16,11 @@ var errNoAnswer = errors.New("no answer to a ping")
 const (
 	sendCount = 256      // most messages that are sent with one call of the system
 	sendBytes = 64 << 10 // about the most bytes of these
-	// clientSize is about what a client takes: its goroutines, and the buffers of its connection. Of 1,000 each had 31 KB of heap and 12 KB of stacks.
-	clientSize = 44 << 10
 )
+
+// ClientSize is about what a client takes: its goroutines, and the buffers of its connection. Of 1,000 each had 31 KB of heap and 12 KB of stacks. It
+// is not charged to the budget of records, or those who watch and do nothing could hold the pipeline up; MaxConnections bounds it.
+const ClientSize = 44 << 10
 
 // A grace is how long a client that is to go has.
 type grace struct {
@@ -170,12 +172,10 @@ func (c *client) over() (farewell, bool) {
 func (c *client) deliver(got []*message, rec *pipeline.Record) error {
 	last := got[len(got)-1]
 	next, before := last.number+1, last.before+last.size
-	shelf := c.sink.shelf
-	fit := c.sink.filters.choose(c.filter, got, rec, func(m *message) { shelf.back(m) }, c.dropped)
-	var err error
+	fit, err := c.choose(got, rec)
 	if len(fit) > 0 {
 		err = c.line.send(fit)
-		shelf.back(fit...)
+		c.sink.shelf.back(fit...)
 	}
 	if err != nil {
 		return err
@@ -185,6 +185,31 @@ func (c *client) deliver(got []*message, rec *pipeline.Record) error {
 	c.next.Store(next)
 	c.sink.moved()
 	return nil
+}
+
+// errOver says that a client was over before its messages were looked at.
+var errOver = errors.New("the client is over")
+
+// choose gives the messages that fit, in place, and the others back; with an error all of them.
+func (c *client) choose(got []*message, rec *pipeline.Record) (fit []*message, err error) {
+	shelf := c.sink.shelf
+	l := look{client: c, rec: rec}
+	defer l.end()
+	fit = got[:0]
+	for i, m := range got {
+		is, ok := l.fits(m)
+		if !ok {
+			shelf.back(fit...)
+			shelf.back(got[i:]...)
+			return nil, errOver
+		}
+		if is {
+			fit = append(fit, m)
+		} else {
+			shelf.back(m)
+		}
+	}
+	return fit, nil
 }
 
 // begin moves the client back from its place, behind what was there when it came, to the message that it has asked for. It may be
@@ -223,27 +248,15 @@ func (c *client) begin(w wish) (missing string) {
 func (c *client) lastOf(next uint64, n int) (start uint64) {
 	start = next
 	s := &c.sink.settings
-	rec := new(pipeline.Record)
+	l := look{client: c, rec: new(pipeline.Record)}
+	defer l.end()
 	c.sink.shelf.past(next, s.CatchUp, int64(s.CatchUpBytes), func(m *message) bool {
-		if _, over := c.over(); over {
-			return false
+		fit, ok := l.fits(m)
+		if fit {
+			start = m.number
+			n--
 		}
-		if c.filter != nil {
-			select {
-			case c.sink.filters.running <- struct{}{}:
-			case <-c.dropped:
-				return false
-			case <-c.gone:
-				return false
-			}
-			defer func() { <-c.sink.filters.running }()
-			if !c.filter.fits(m, rec) {
-				return true
-			}
-		}
-		start = m.number
-		n--
-		return n > 0
+		return ok && n > 0
 	})
 	return start
 }

@@ -23,7 +23,8 @@ const (
 type filter struct {
 	cond   expr.Condition
 	text   string
-	users  int                // under the lock of filters
+	users  int // under the lock of filters
+	share  share
 	recent [256]atomic.Uint64 // of the message n at n % 256: n twice, and 1 more when it fits
 }
 
@@ -32,12 +33,12 @@ type filters struct {
 	mu  sync.Mutex
 	all map[string]*filter
 
-	// running bounds how many evaluate at once: half of the processors stay for the pipeline, whatever clients ask for.
-	running chan struct{}
+	// turns bound how many evaluate at once: half of the processors stay for the pipeline, whatever clients ask for.
+	turns turns
 }
 
 func newFilters() *filters {
-	return &filters{all: map[string]*filter{}, running: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	return &filters{all: map[string]*filter{}, turns: turns{free: max(1, runtime.GOMAXPROCS(0)/2)}}
 }
 
 // use gives the filter of a text; "": nil, which takes everything. The error shows where the text is wrong.
@@ -75,37 +76,14 @@ func (f *filters) leave(one *filter) {
 	}
 }
 
-// choose gives the messages that fit, in place, and the others to drop. stop ends it early, with none.
-func (f *filters) choose(one *filter, all []*message, rec *pipeline.Record, drop func(*message), stop <-chan struct{}) []*message {
-	if one == nil || len(all) == 0 {
-		return all
-	}
-	select {
-	case f.running <- struct{}{}:
-		defer func() { <-f.running }()
-	case <-stop:
-		for _, m := range all {
-			drop(m)
-		}
-		return all[:0]
-	}
-	fit := all[:0]
-	for _, m := range all {
-		if one.fits(m, rec) {
-			fit = append(fit, m)
-		} else {
-			drop(m)
-		}
-	}
-	return fit
+// known says whether a message is for those who have given the filter, where that has been found out already.
+func (one *filter) known(m *message) (fit, ok bool) {
+	is := one.recent[m.number%uint64(len(one.recent))].Load()
+	return is&1 == 1, is>>1 == m.number
 }
 
-// fits says whether a message is for those who have given the filter. One on which the filter fails is not. rec is room for its record.
+// fits finds it out. A message on which the filter fails is not for them. rec is room for its record.
 func (one *filter) fits(m *message, rec *pipeline.Record) bool {
-	known := &one.recent[m.number%uint64(len(one.recent))]
-	if is := known.Load(); is>>1 == m.number {
-		return is&1 == 1
-	}
 	m.record(rec)
 	ok, err := one.cond.Condition(rec)
 	fit := ok && err == nil
@@ -113,7 +91,7 @@ func (one *filter) fits(m *message, rec *pipeline.Record) bool {
 	if fit {
 		is++
 	}
-	known.Store(is)
+	one.recent[m.number%uint64(len(one.recent))].Store(is)
 	return fit
 }
 

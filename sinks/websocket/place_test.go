@@ -101,9 +101,7 @@ func TestWaitKeepsWhatAClientHasNotGot(t *testing.T) {
 func TestWhoLooksBackCanGo(t *testing.T) {
 	s := opened(t, nil)
 	write(t, s, records(0, 0, 5))
-	for range cap(s.filters.running) { // others evaluate
-		s.filters.running <- struct{}{}
-	}
+	othersEvaluate(s)
 	first := raw(t, s, "?last=5&filter=n%3E3")
 	rawStream(t, s, "?last=5&filter=n%3E3")
 	clients(t, s, 2)

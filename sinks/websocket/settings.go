@@ -33,9 +33,12 @@ func Defaults() Settings {
 		Path: "/live", As: asValue, CatchUp: 1000, CatchUpBytes: 8 << 20, Queue: 10_000, QueueBytes: 16 << 20,
 		Slow: slowDrop, MaxWait: 10 * time.Second, WriteTimeout: 10 * time.Second, Ping: 30 * time.Second,
 	}
-	s.MaxConnections = 10_000
+	s.MaxConnections = 2000
 	return s
 }
+
+// ClientBytes is about what as many clients take as may watch at once.
+func (s *Settings) ClientBytes() int64 { return int64(s.MaxConnections) * ClientSize }
 
 // timeout is how long a client may take for 64 KiB.
 func (s *Settings) timeout() time.Duration {

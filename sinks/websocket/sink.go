@@ -84,7 +84,7 @@ func New(s Settings) (*Sink, error) {
 	}
 	w.server, err = server.New(server.Options{
 		Settings: s.Settings, What: "the websocket sink", Handler: w.handler(), Token: tokenOf,
-		Kept: min(keptConnections, s.MaxConnections/2), Idle: time.Minute, Write: answerTimeout, Warn: w.warn,
+		Spare: spareConnections, Idle: time.Minute, Write: answerTimeout, Warn: w.warn,
 	})
 	if err != nil {
 		return nil, err
@@ -95,8 +95,8 @@ func New(s Settings) (*Sink, error) {
 // answerTimeout is how long a page, or a refusal, may take; events have times of their own.
 const answerTimeout = 30 * time.Second
 
-// keptConnections is how many are kept for telling those who are one too many.
-const keptConnections = 16
+// spareConnections is how many there may be beyond those who watch, to tell who is one too many.
+const spareConnections = 16
 
 // warn tells that a file has become unusable, from any goroutine.
 func (s *Sink) warn(err error) {
@@ -106,7 +106,7 @@ func (s *Sink) warn(err error) {
 // Attach implements pipeline.Attacher.
 func (s *Sink) Attach(e *event.Emitter) { s.emit = e }
 
-// Account implements pipeline.Accounter: messages that are kept are charged, and clients.
+// Account implements pipeline.Accounter: messages that are kept are charged, and clients are not.
 func (s *Sink) Account(add func(bytes int64)) { s.charge = add }
 
 // Report implements pipeline.Reporter.
@@ -145,7 +145,6 @@ func (s *Sink) join(c *client) bool {
 	c.next.Store(next)
 	s.clients[c] = true
 	s.serving.Add(1)
-	s.account(clientSize)
 	return true
 }
 
@@ -154,15 +153,8 @@ func (s *Sink) leave(c *client) {
 	s.mu.Lock()
 	delete(s.clients, c)
 	s.mu.Unlock()
-	s.account(-clientSize)
 	s.moved()
 	s.serving.Done()
-}
-
-func (s *Sink) account(bytes int64) {
-	if s.charge != nil {
-		s.charge(bytes)
-	}
 }
 
 // tell tells of a client that was dropped.

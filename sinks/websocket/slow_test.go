@@ -294,7 +294,7 @@ func TestMemoryIsCharged(t *testing.T) {
 	for i := range 100 {
 		write(t, s, []*pipeline.Record{large(0, i)})
 	}
-	bound := int64(2<<20 + 120<<10 + 2*clientSize)
+	bound := int64(2<<20 + 120<<10)
 	held := int64(2 * 2 * 120 << 10) // what each of two clients is sending
 	if m := most.Load(); m < 1<<20 || m > bound+held {
 		t.Errorf("at most %d bytes were charged, want some 2 MiB", m)
@@ -325,14 +325,40 @@ func TestSilentClientsAreDropped(t *testing.T) {
 	clients(t, s, 0)
 }
 
-// TestTooManyClients: one too many is told so.
+// TestTooManyClients: as many as the settings say can watch, and one too many is told so.
 func TestTooManyClients(t *testing.T) {
-	s := opened(t, func(s *Settings) { s.MaxConnections = 4 })
-	dial(t, s, "")
-	dial(t, s, "")
-	clients(t, s, 2)
-	if _, err := tryDial(s, "", nil); err == nil || !strings.Contains(err.Error(), "503") {
-		t.Errorf("the third gets %v", err)
+	for _, most := range []int{1, 4, 40} {
+		s := opened(t, func(s *Settings) { s.MaxConnections = most })
+		for range most {
+			dial(t, s, "")
+		}
+		clients(t, s, int64(most))
+		if _, err := tryDial(s, "", nil); err == nil || !strings.Contains(err.Error(), "503") {
+			t.Errorf("number %d gets %v", most+1, err)
+		}
+	}
+}
+
+// TestIdleClientsTakeNothingOfTheBudget: however many watch, what records may take stays the same.
+func TestIdleClientsTakeNothingOfTheBudget(t *testing.T) {
+	var charged atomic.Int64
+	s, err := New(settingsOf(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.grace.close, s.grace.stop = 50*time.Millisecond, 100*time.Millisecond
+	s.Account(func(n int64) { charged.Add(n) })
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, s)
+	for range 10 {
+		dial(t, s, "")
+		get(t, s, "?filter=n%3E3", "")
+	}
+	clients(t, s, 20)
+	if n := charged.Load(); n != 0 {
+		t.Errorf("20 clients are charged with %d bytes", n)
 	}
 }
 

@@ -1,6 +1,7 @@
 package execstage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -39,21 +40,21 @@ func TestBackoffBesideOneThatAnswers(t *testing.T) {
 		defer p.close()
 		wake := func() {}
 		for id := range uint64(100) { // no time passes
-			c, _, ok := p.take(false, wake)
+			c, _, ok := p.take(p.set.InFlight, wake)
 			if !ok {
 				synctest.Wait()
-				if c, _, ok = p.take(false, wake); !ok {
+				if c, _, ok = p.take(p.set.InFlight, wake); !ok {
 					t.Fatal("the process that lives takes no record")
 				}
 			}
-			if other, _, ok := p.take(false, wake); ok {
+			if other, _, ok := p.take(p.set.InFlight, wake); ok {
 				t.Fatalf("a second process: %v", other)
 			}
 			synctest.Wait()
 			if _, err := c.ask(t.Context(), id, fmt.Appendf(nil, "{\"id\":%d,\"value\":1}\n", id)); err != nil {
 				t.Fatal(err)
 			}
-			p.back(c, false)
+			p.back(c, 1)
 		}
 		if *starts > 3 {
 			t.Errorf("%d starts within no time", *starts)
@@ -68,11 +69,11 @@ func TestBackoffOfSeveral(t *testing.T) {
 		defer p.close()
 		want := firstBackoff
 		for round := 1; round <= 9; round++ {
-			if _, wait, ok := p.take(false, func() {}); ok || wait != 0 {
+			if _, wait, ok := p.take(p.set.InFlight, func() {}); ok || wait != 0 {
 				t.Fatalf("round %d: it waits %v", round, wait)
 			}
 			synctest.Wait()
-			if _, wait, _ := p.take(false, func() {}); wait != want {
+			if _, wait, _ := p.take(p.set.InFlight, func() {}); wait != want {
 				t.Fatalf("round %d: it waits %v, not %v", round, wait, want)
 			}
 			if *starts != 8*round {
@@ -82,4 +83,24 @@ func TestBackoffOfSeveral(t *testing.T) {
 			want = min(2*want, mostBackoff)
 		}
 	})
+}
+
+// What a process wrote while it had several records stands in the dead letter of none, in whatever order they are given up.
+func TestDetailOfSeveral(t *testing.T) {
+	p, _ := fewStarts(t, 1, 1)
+	proc, err := p.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proc.kill()
+	c := newChild(p, proc)
+	c.asked[1], c.asked[2] = &question{}, &question{}
+	c.noise.add([]byte("canary of the first"))
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for id := range uint64(2) {
+		if e, ok := errors.AsType[*Error](c.giveUp(ctx, id+1)); !ok || e.Detail() != "" {
+			t.Errorf("record %d: %+v", id+1, e)
+		}
+	}
 }

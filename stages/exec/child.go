@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -23,9 +24,10 @@ type child struct {
 	closing  bool // it gets no more records: one of those that it had was given up
 	late     bool // one of them was not answered in time
 	taken    int  // places
-	alone    bool // the record that it has is to be alone
+	most     int  // records that it may have, says each that it has
 	asked    map[uint64]*question
 	given    map[uint64]bool // records that were given up, and may still be answered
+	used     bool            // it was given a record
 	answered int64
 	over     bool  // its process has ended
 	out      bool  // it has left the pool
@@ -44,6 +46,12 @@ type question struct{ answer chan reply }
 type reply struct {
 	verdict verdict
 	err     error
+}
+
+// An amongError is of a record whose process was ended while it had several: it may be another that is to blame.
+type amongError struct {
+	error
+	records int
 }
 
 func newChild(p *pool, proc process) *child {
@@ -71,7 +79,7 @@ func (c *child) ask(ctx context.Context, id uint64, line []byte) (verdict, error
 		p.mu.Unlock()
 		return verdict{}, errGone
 	}
-	c.asked[id] = q
+	c.asked[id], c.used = q, true
 	if c.own = len(c.asked) == 1; c.own {
 		c.noise.forget()
 	}
@@ -305,6 +313,9 @@ func (c *child) hearValue(line []byte) error {
 		}
 		return c.junk(line, "it wrote a line before it was ready")
 	}
+	if !utf8.Valid(line) {
+		return c.junk(line, errNoUTF8.Error())
+	}
 	if !jsontext.Valid(line) {
 		return c.junk(line, "it wrote a line that is no JSON")
 	}
@@ -331,6 +342,7 @@ func (c *child) heardFrom(waited bool) {
 	if c.answered == 0 { // it was started since others came to nothing, or with them
 		c.pool.fails, c.pool.next = 0, time.Time{}
 	}
+	c.pool.mute, c.pool.pause = 0, time.Time{}
 	c.answered++
 }
 

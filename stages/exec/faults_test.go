@@ -280,3 +280,14 @@ func TestManyRecords(t *testing.T) {
 		})
 	}
 }
+
+// A line that is a value is UTF-8 too: what comes behind the step takes it for JSON.
+func TestValueOfNoCharacters(t *testing.T) {
+	s := testSettings(t, "")
+	s.Command, s.As = []string{"sh", "-c", `while read -r line; do printf '"\377\376"\n'; done`}, asValue
+	st := testStage(t, s)
+	defer st.Close()
+	if rec, err := tried(t, st, `{"n":1}`, long); typeOf(err) != "bad_answer" || !strings.Contains(err.Error(), "no UTF-8") {
+		t.Errorf("%q, %v", rec.Value(), err)
+	}
+}

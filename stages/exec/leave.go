@@ -13,13 +13,14 @@ func (c *child) giveUp(ctx context.Context, id uint64) error {
 	p := c.pool
 	unwanted := errors.Is(ctx.Err(), context.Canceled)
 	p.mu.Lock()
+	detail := c.detail() // of the records that it has, this one among them
 	delete(c.asked, id)
 	c.given[id] = true
 	c.closing, c.late = true, c.late || !unwanted
 	if p.reserved == c {
 		p.reserved = nil
 	}
-	idle, detail := len(c.asked) == 0, c.detail()
+	idle := len(c.asked) == 0
 	p.mu.Unlock()
 	var err error = newError(late, detail, "no answer within the timeout of the step; the process is ended")
 	if unwanted {
@@ -55,12 +56,16 @@ func (c *child) leave(cause error) {
 		return
 	}
 	c.out, c.cause = true, cause
-	questions := c.asked
+	questions, records := c.asked, len(c.asked)+len(c.given)
 	c.asked = map[uint64]*question{}
 	wakes := p.without(c)
 	p.mu.Unlock()
+	told := cause
+	if records > 1 && cause != errStopped {
+		told = &amongError{cause, records}
+	}
 	for _, q := range questions {
-		q.answer <- reply{err: cause}
+		q.answer <- reply{err: told}
 	}
 	close(c.left)
 	wake(wakes)

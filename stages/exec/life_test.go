@@ -5,6 +5,7 @@ package execstage
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -110,6 +111,32 @@ func TestGrandchildren(t *testing.T) {
 			}
 			until(t, "the child of the process has ended", func() bool { return !there(pid) })
 		})
+	}
+}
+
+// That a process has ended is told at once, though one that it has put into a group of its own holds its output open.
+// What it had written before is read.
+func TestOutputHeldOpen(t *testing.T) {
+	settleTime = time.Hour
+	defer func() { settleTime = time.Second }()
+	st := testStage(t, testSettings(t, "protocol"))
+	defer st.Close()
+	for _, do := range []string{"exit", "last word"} {
+		rec, err := tried(t, st, `{"do":"hold"}`, long)
+		var v struct{ Got int }
+		if err != nil || json.Unmarshal(rec.Value(), &v) != nil || v.Got == 0 {
+			t.Fatalf("%s, %v", rec.Value(), err)
+		}
+		defer func() { _ = syscall.Kill(v.Got, syscall.SIGKILL) }()
+		proc := st.pool.only(t)
+		_, err = tried(t, st, fmt.Sprintf(`{"do":%q}`, do), long)
+		if do == "exit" && (typeOf(err) != "child_died" || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(detailOf(err), "no way out")) {
+			t.Errorf("%v, %q", err, detailOf(err))
+		}
+		if do != "exit" && err != nil {
+			t.Errorf("the last word is lost: %v", err)
+		}
+		<-proc.ended()
 	}
 }
 

@@ -45,7 +45,7 @@ type testChild struct {
 type order struct {
 	N    int    `json:"n"`
 	Do   string `json:"do"`
-	Once string `json:"once"` // the same, but only the first time that this file is made
+	Once string `json:"once"` // the same, but only the first time that this file is made; its name is the order, and -once
 }
 
 func (c *testChild) run(mode string) {
@@ -134,7 +134,7 @@ func (c *testChild) answer(line []byte) {
 	if o.Once != "" {
 		if f, err := os.OpenFile(filepath.Join(c.dir, o.Once), os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 			_ = f.Close()
-			o.Do = strings.TrimSuffix(o.Once, "-once")
+			o.Do, _, _ = strings.Cut(o.Once, "-once")
 		}
 	}
 	c.obey(&o, line)
@@ -168,6 +168,17 @@ func (c *testChild) obey(o *order, line []byte) {
 		select {}
 	case "panic":
 		panic("oh")
+	case "last word":
+		c.say(`"value":{"n":%d,"pid":%d}`, o.N, os.Getpid())
+		os.Exit(3)
+	case "hold": // somebody outside of its group holds its output
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), asChild+"=sleep")
+		cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdout, os.Stderr, &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			panic(err)
+		}
+		c.say(`"value":%d`, cmd.Process.Pid)
 	case "junk":
 		c.write([]byte("print was called with canary-9"))
 	case "no id":

@@ -10,10 +10,17 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// How long it is until a process is started again when those before it have ended without an answer.
+// How long it is until a process is started again when those before it have not begun: none of them had a record.
 const (
 	firstBackoff = 100 * time.Millisecond
 	mostBackoff  = 10 * time.Second
+)
+
+// How long it is when nothing is answered, and those before it have ended of records. It is short: these records
+// use up their attempts, and the next may be a good one.
+const (
+	firstPause = 10 * time.Millisecond
+	mostPause  = 100 * time.Millisecond
 )
 
 // pingTime is how long a process has to live to be taken for one that works, where it does not say that it is
@@ -26,8 +33,9 @@ var (
 )
 
 // A pool is the processes of a step. They are started when a record comes and none is free, and started again
-// when they end, at once where they have answered anything. One that answers says nothing of those that do not
-// even begin: these wait, though others work, until one that was started behind them has answered.
+// when they end, at once where they have had a record. One that answers says nothing of those that do not
+// even begin: these wait, though others work, until one that was started behind them has answered. One that ends of
+// the first record that it gets has begun: to wait then would have a few such records hold up all others.
 type pool struct {
 	set    *Settings
 	start  func() (process, error)
@@ -38,66 +46,71 @@ type pool struct {
 	children []*child
 	starting int
 	leaving  int    // have left, and not ended
-	reserved *child // for the next record that is to be alone
+	reserved *child // for the next records that are to be few
 	fails    int    // starts, one behind another, that came to nothing; those that were made at once are one
 	next     time.Time
-	failure  error // of the last
+	mute     int       // have ended of a record, one behind another, while nothing was answered
+	pause    time.Time // until then none is started because of that
+	failure  error     // of the last
 	closed   bool
 	wakes    []func()
 }
 
-// take gives a place at a child. Else wait is when to ask again, 0 when that is not known, and wake is called
-// when something has changed. It gives no child, and ok, when the pool is closed.
-func (p *pool) take(alone bool, wake func()) (c *child, wait time.Duration, ok bool) {
+// take gives a place at a child that has no more than most records, in_flight mostly, and none that may be among more
+// or fewer. Else wait is when to ask again, 0 when that is not known, and wake is called when something has changed.
+// It gives no child, and ok, when the pool is closed.
+func (p *pool) take(most int, wake func()) (c *child, wait time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, 0, true
 	}
-	if c = p.free(alone); c != nil {
+	if c = p.free(most); c != nil {
 		c.taken++
-		c.alone = alone
+		c.most = most
 		return c, 0, true
 	}
 	p.wakes = append(p.wakes, wake)
 	return nil, p.startMissing(), false
 }
 
-// free gives the child that takes the next record, or nil. A record that is to be alone has one kept free for it.
-func (p *pool) free(alone bool) (best *child) {
+// free gives the child that takes the next record, or nil. Records that are to be few come to as few children as can be,
+// and have one kept free for them: others have the rest.
+func (p *pool) free(most int) (best *child) {
+	few := most < p.set.InFlight
 	for _, c := range p.children {
-		if c.ready && !c.closing && !c.alone && c != p.reserved && c.taken < p.set.InFlight && (best == nil || c.taken < best.taken) {
+		switch {
+		case !c.ready, c.closing, c.taken > 0 && (c.most != most || c.taken >= most):
+		case c == p.reserved && (!few || c.taken > 0):
+		case best == nil, few && c.taken > best.taken, !few && c.taken < best.taken:
 			best = c
 		}
 	}
-	if !alone {
-		return best
-	}
 	switch {
-	case p.reserved == nil && best != nil:
-		p.reserved = best
-	case p.reserved == nil:
-		for _, c := range p.children { // all are full
-			if c.ready && !c.closing && !c.alone {
-				p.reserved = c
-				break
-			}
-		}
+	case few && best != nil:
+		p.reserved = nil // who still waits keeps one free again
+	case few && p.reserved == nil:
+		p.reserve()
 	}
-	if c := p.reserved; c != nil && c.taken == 0 {
-		p.reserved = nil
-		return c
-	}
-	return nil
+	return best
 }
 
-// back gives a place back. c is nil when there was none; alone says that it was, or would have been, one alone.
-func (p *pool) back(c *child, alone bool) {
+// reserve has a child get no more records, for those that are to be few: the one that has the fewest of the others. One
+// that has such records itself is free soon.
+func (p *pool) reserve() {
+	for _, c := range p.children {
+		if c.ready && !c.closing && c.most == p.set.InFlight && (p.reserved == nil || c.taken < p.reserved.taken) {
+			p.reserved = c
+		}
+	}
+}
+
+// back gives a place back. c is nil when there was none; most is what was asked for.
+func (p *pool) back(c *child, most int) {
 	p.mu.Lock()
 	if c != nil {
 		c.taken--
-		c.alone = false
-	} else if alone {
+	} else if most < p.set.InFlight {
 		p.reserved = nil // whoever comes next keeps one free again
 	}
 	wakes := p.changed()
@@ -124,7 +137,7 @@ func (p *pool) startMissing() (wait time.Duration) {
 	if n <= 0 {
 		return 0
 	}
-	if wait = time.Until(p.next); wait > 0 {
+	if wait = max(time.Until(p.next), time.Until(p.pause)); wait > 0 {
 		return wait
 	}
 	for range n {
@@ -173,6 +186,14 @@ func (p *pool) failed(round int, err error) {
 	p.next = time.Now().Add(backoff)
 }
 
+// endedOfARecord notes a process that had begun. The lock is held.
+func (p *pool) endedOfARecord(err error) {
+	p.failure = err
+	if p.mute++; p.mute > p.set.Processes {
+		p.pause = time.Now().Add(min(firstPause<<min(p.mute-p.set.Processes-1, 10), mostPause))
+	}
+}
+
 // isReady lets a child have records.
 func (p *pool) isReady(c *child) {
 	p.mu.Lock()
@@ -194,8 +215,12 @@ func (p *pool) without(c *child) (wakes []func()) {
 		p.reserved = nil
 	}
 	p.leaving++
-	if c.answered == 0 && c.cause != errStopped {
+	switch {
+	case c.cause == errStopped:
+	case !c.used:
 		p.failed(c.round, c.cause)
+	default:
+		p.endedOfARecord(c.cause)
 	}
 	return p.changed()
 }

@@ -1,6 +1,7 @@
 package execstage
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -133,22 +134,43 @@ func (p *osProcess) close() {
 }
 
 func (p *osProcess) stdin() io.WriteCloser  { return p.in }
-func (p *osProcess) stdout() io.Reader      { return p.out }
-func (p *osProcess) stderr() io.Reader      { return p.err }
+func (p *osProcess) stdout() io.Reader      { return &output{file: p.out, rest: mostRest} }
+func (p *osProcess) stderr() io.Reader      { return &output{file: p.err, rest: mostRest} }
 func (p *osProcess) pid() int               { return p.cmd.Process.Pid }
 func (p *osProcess) ended() <-chan struct{} { return p.done }
 func (p *osProcess) how() string            { return p.cmd.ProcessState.String() }
 
-// settleTime is how long what a process has written is read on when it has ended. It is there already; longer
-// it takes only where somebody outside of its group holds the stream open.
-const settleTime = time.Second
+// settleTime is how long a process whose streams have ended has to end too, and, where what is in a pipe cannot be
+// read without waiting, how long it is read on when somebody outside of its group holds it open.
+var settleTime = time.Second // tests change it
 
 func (p *osProcess) settle() {
 	for _, f := range []*os.File{p.out, p.err} {
-		if f.SetReadDeadline(time.Now().Add(settleTime)) != nil { // a pipe can do that, but on Windows
+		if f.SetReadDeadline(time.Now().Add(waitForRest)) != nil { // a pipe can do that, but on Windows
 			time.AfterFunc(settleTime, func() { _ = f.Close() })
 		}
 	}
+}
+
+// mostRest is more than a pipe holds: who writes on into it, though the process has ended, is not heard.
+const mostRest = 1 << 20
+
+// An output is what a process writes. When it has settled it ends where nothing more is there, whoever else holds it.
+type output struct {
+	file *os.File
+	rest int // bytes that are read behind that at most
+}
+
+func (o *output) Read(b []byte) (int, error) {
+	n, err := o.file.Read(b)
+	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	if n = readThere(o.file, b[:min(len(b), o.rest)]); n == 0 {
+		return 0, io.EOF
+	}
+	o.rest -= n
+	return n, nil
 }
 
 func (p *osProcess) terminate() { p.signal(terminateGroup) }

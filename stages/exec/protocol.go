@@ -3,8 +3,6 @@ package execstage
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"strconv"
 	"unicode/utf8"
 
@@ -89,57 +87,4 @@ func appendOneLine(b, text []byte) []byte {
 		}
 	}
 	return b
-}
-
-// A verdict is what a process says of a record: one of these.
-type verdict struct {
-	value  []byte  // the answer, as JSON
-	text   *string // the same, as text that is none
-	filter bool
-	reject *string
-	retry  *string
-	more   string // what it says of reject and retry besides
-}
-
-// An answerLine is a line of a process.
-type answerLine struct {
-	ID      *uint64         `json:"id"`
-	Ready   *int            `json:"ready"`
-	Value   json.RawMessage `json:"value"`
-	Text    *string         `json:"text"`
-	Filter  *bool           `json:"filter"`
-	Reject  *string         `json:"reject"`
-	Retry   *string         `json:"retry"`
-	Message string          `json:"message"`
-}
-
-var (
-	errNoJSON = errors.New("it wrote a line that is no JSON object")
-	errNoID   = errors.New("it wrote a line without an id")
-	errNoWord = errors.New("it wrote a line that has none of value, text, filter, reject and retry, or several of them")
-)
-
-// readAnswer reads a line. What it gives shares no memory with line. ready says that it is that a process is
-// ready, in which version of the protocol.
-func readAnswer(line []byte) (id uint64, v verdict, ready int, err error) {
-	var a answerLine
-	if !jsontext.Valid(line) || json.Unmarshal(line, &a) != nil {
-		return 0, v, 0, errNoJSON
-	}
-	if a.Ready != nil && a.ID == nil {
-		return 0, v, *a.Ready, nil
-	}
-	if a.ID == nil {
-		return 0, v, 0, errNoID
-	}
-	words := 0
-	for _, is := range []bool{a.Value != nil, a.Text != nil, a.Filter != nil && *a.Filter, a.Reject != nil, a.Retry != nil} {
-		if is {
-			words++
-		}
-	}
-	if words != 1 {
-		return *a.ID, v, 0, errNoWord
-	}
-	return *a.ID, verdict{value: a.Value, text: a.Text, filter: a.Filter != nil && *a.Filter, reject: a.Reject, retry: a.Retry, more: a.Message}, 0, nil
 }

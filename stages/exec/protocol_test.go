@@ -48,6 +48,18 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
+// key is the error of a key that is there, and wrong.
+func key(name string) error { return &keyError{key: name} }
+
+// same says whether an error is the one that is to come, of the same key if it is of one.
+func same(err, want error) bool {
+	if of, ok := errors.AsType[*keyError](want); ok {
+		got, ok := errors.AsType[*keyError](err)
+		return ok && got.key == of.key && strings.Contains(got.Error(), " "+of.key+" ")
+	}
+	return errors.Is(err, want)
+}
+
 func TestAnswers(t *testing.T) {
 	tests := []struct {
 		line string
@@ -66,22 +78,46 @@ func TestAnswers(t *testing.T) {
 		{`{"id":7,"value":1,"reject":"x"}`, errNoWord},
 		{`{"value":1}`, errNoID},
 		{`{"id":null,"value":1}`, errNoID},
-		{`{"id":"7","value":1}`, errNoJSON},
-		{`{"id":-7,"value":1}`, errNoJSON},
-		{`{"id":7.5,"value":1}`, errNoJSON},
-		{`{"id":7,"filter":"yes"}`, errNoJSON},
+		{`{"id":"7","value":1}`, key("id")},
+		{`{"id":-7,"value":1}`, key("id")},
+		{`{"id":7.5,"value":1}`, key("id")},
+		{`{"id":7.0,"value":1}`, key("id")},
+		{`{"id":18446744073709551616,"value":1}`, key("id")},
+		{`{"id":7,"id":7,"value":1}`, key("id")},
+		{`{"id":7,"text":"x","text":"y"}`, key("text")},
+		{`{"id":7,"value":null,"value":1}`, key("value")},
+		{`{"id":7,"text":5}`, key("text")},
+		{`{"id":7,"reject":"x","message":5}`, key("message")},
+		{`{"ready":"1"}`, key("ready")},
+		{`{"ID":7,"value":1}`, errNoID},
+		{`{"Ready":1}`, errNoID},
+		{`{"id":7,"TEXT":"y"}`, errNoWord},
+		{`{"id":7,"text":"x","TEXT":"y","ID":9,"Message":5}`, nil},
+		{`{"\u0069d":7,"value":1}`, nil},
+		{"{\"id\":7,\"value\":\"\xff\xfe\"}", errNoUTF8},
+		{"{\"id\":7,\"text\":\"\xc3\"}", errNoUTF8},
+		{`{"id":7,"text":"\ud800"}`, errHalf},
+		{`{"id":7,"text":"\ude00\ud83d"}`, errHalf},
+		{`{"id":7,"text":"\ud83d\ud83d\ude00"}`, errHalf},
+		{`{"id":7,"text":"\ud83d\n\u0041"}`, errHalf},
+		{`{"id":7,"text":"\ud83d\ude00\\ud800 \u00e9\\"}`, nil},
+		{`{"id":7,"reject":"cut \ud83d"}`, nil},
+		{`{"id":7,"filter":"yes"}`, key("filter")},
 		{`{"id":7,"value":1} {"id":8,"value":1}`, errNoJSON},
 		{`[1]`, errNoJSON},
-		{`null`, errNoID},
+		{`null`, errNoJSON},
 		{``, errNoJSON},
 		{`Loading...`, errNoJSON},
 		{"{\"id\":7,\"text\":\"a\x00b\"}", errNoJSON},
 	}
 	for _, tt := range tests {
 		id, _, ready, err := readAnswer([]byte(tt.line))
-		if !errors.Is(err, tt.err) || err == nil && (id != 7 || ready != 0) {
+		if !same(err, tt.err) || err == nil && (id != 7 || ready != 0) {
 			t.Errorf("%s: id %d, ready %d, %v, want %v", tt.line, id, ready, err, tt.err)
 		}
+	}
+	if _, v, _, _ := readAnswer([]byte(`{"id":7,"text":"\ud83d\ude00","TEXT":"y"}`)); v.text == nil || *v.text != "\U0001F600" {
+		t.Errorf("text %v", v.text)
 	}
 	if _, _, ready, err := readAnswer([]byte(`{"ready":1,"name":"x"}`)); ready != 1 || err != nil {
 		t.Errorf("ready %d, %v", ready, err)

@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // A Recorded answers in place of processes, from lines that were written down: the answers of a case.
@@ -71,8 +73,9 @@ func (l *recordedLine) key() string {
 	return b.String()
 }
 
-// withID puts an id into an object.
+// withID puts an id into an object, in place of one that was written down with the answer.
 func withID(id uint64, object []byte) []byte {
+	object = jsontext.Remove(nil, object, jsontext.Path{{Kind: jsontext.Named, Name: "id"}})
 	b := fmt.Appendf(nil, `{"id":%d`, id)
 	if rest := bytes.TrimSpace(object[1:]); rest[0] != '}' {
 		b = append(b, ',')

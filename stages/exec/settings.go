@@ -57,8 +57,8 @@ func (s *Settings) Validate() error {
 		p.Add("command", "name the program and its arguments, as in [python3, enrich.py]")
 	case s.Command[0] == "":
 		p.Add("command", "the program has no name")
-	case len(s.Command) == 1 && strings.ContainsAny(s.Command[0], " |><;&$"):
-		p.Add("command", "%q is one word with a space or a sign of a shell in it: write the program and each argument by itself, as in [python3, enrich.py]; there is no shell", s.Command[0])
+	case len(s.Command) == 1 && shellLike(s.Command[0]) && !named(s.Command[0]): // else CheckFiles sees whether it is there
+		p.Add("command", "%q %s", s.Command[0], noShell)
 	}
 	for name := range s.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
@@ -130,6 +130,11 @@ func (s *Settings) folder(home string) string {
 	return home
 }
 
+// shellLike says whether a word may be meant for a shell. It may be a path as well.
+func shellLike(word string) bool { return strings.ContainsAny(word, " |><;&$") }
+
+const noShell = "is one word with a space or a sign of a shell in it: write the program and each argument by itself, as in [python3, enrich.py]; there is no shell"
+
 // named says whether a program is named by its path.
 func named(program string) bool { return strings.ContainsRune(filepath.ToSlash(program), '/') }
 
@@ -148,6 +153,9 @@ func (s *Settings) program(home string) (string, error) {
 		path = filepath.Join(s.folder(home), path)
 	}
 	if _, err := os.Stat(path); err != nil {
+		if len(s.Command) == 1 && shellLike(name) {
+			return "", fmt.Errorf("there is no program %s: %q %s", path, name, noShell)
+		}
 		return "", fmt.Errorf("there is no program %s", path)
 	}
 	if _, err := exec.LookPath(path); err != nil {

@@ -23,6 +23,7 @@ func TestSettings(t *testing.T) {
 		"a shell line": {func(s *Settings) { s.Command = []string{"python3 enrich.py"} }, "there is no shell"},
 		"a pipe":       {func(s *Settings) { s.Command = []string{"jq|sort"} }, "there is no shell"},
 		"a space":      {func(s *Settings) { s.Command = []string{"/opt/my tools/run", "x"} }, ""},
+		"only a space": {func(s *Settings) { s.Command = []string{"/opt/my tools/run"} }, ""}, // CheckFiles sees to it
 		"no variable":  {func(s *Settings) { s.Env = map[string]settings.Secret{"A=B": "canary"} }, `"A=B" is no name`},
 		"processes":    {func(s *Settings) { s.Processes = 0 }, "processes: 0 is out of range"},
 		"in flight":    {func(s *Settings) { s.InFlight = 5000 }, "in_flight: 5000 is out of range"},
@@ -62,12 +63,15 @@ func TestCheckFiles(t *testing.T) {
 	}
 	put("plain", 0o644)
 	run := put("bin/run", 0o755)
+	put("my prog.sh", 0o755)
 	for program, tt := range map[string]struct{ dir, wrong string }{
 		"no-such-program": {"", ""},
 		"./bin/run":       {"", ""},
 		"bin/run":         {"", ""},
 		run:               {"", ""},
 		"./run":           {filepath.Join(home, "bin"), ""},
+		"./my prog.sh":    {"", ""},
+		"./bin/run x.sh":  {"", "there is no shell"},
 		"./none":          {"", "there is no program " + home},
 		"./plain":         {"", "make it executable, or write what runs it before it, as in [python3, ./plain]"},
 		"sh":              {filepath.Join(home, "none"), "dir: there is no folder"},
@@ -75,6 +79,9 @@ func TestCheckFiles(t *testing.T) {
 	} {
 		s := Default()
 		s.Command, s.Dir = []string{program}, settings.Path(tt.dir)
+		if err := s.Validate(); err != nil {
+			t.Errorf("%s: %v", program, err)
+		}
 		if err := s.CheckFiles(home); (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
 			t.Errorf("%s: %v, want %q", program, err, tt.wrong)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -90,45 +91,73 @@ func (s *Stage) has(n int) bool {
 	return len(s.pool.children) == 1 && len(s.pool.children[0].asked) == n
 }
 
-// A process that dies with several records costs each an attempt. From the second on each is alone, so the one
-// that is to blame fails, and the others do not.
-func TestAloneFromTheSecondAttempt(t *testing.T) {
+// A process that dies with several records costs the one that is to blame an attempt, and the others none: they are
+// asked again, fewer at a time, and what the process has written is told of that one alone.
+func TestWhoIsToBlame(t *testing.T) {
 	s := testSettings(t, "protocol")
 	s.InFlight = 4
 	st := testStage(t, s)
 	defer st.Close()
-	first := make(chan error, 3)
+	others := make(chan error, 3)
 	for i := range 3 {
 		go func() {
-			first <- attempt(t.Context(), st, record(int64(i), `{"do":"later"}`), 1)
+			others <- attempt(t.Context(), st, record(int64(i), fmt.Sprintf(`{"once":"later-once-%d"}`, i)), 1)
 		}()
 	}
 	until(t, "the process has three records", func() bool { return st.has(3) })
-	if err := attempt(t.Context(), st, record(9, `{"do":"exit"}`), 1); typeOf(err) != "child_died" || detailOf(err) != "" {
-		t.Errorf("the one to blame: %v, %q: the detail may be of another record", err, detailOf(err))
+	if err := attempt(t.Context(), st, record(9, `{"do":"exit"}`), 1); typeOf(err) != "child_died" || !strings.Contains(detailOf(err), "no way out") {
+		t.Errorf("the one to blame: %v, %q", err, detailOf(err))
 	}
 	for range 3 {
-		if err := <-first; typeOf(err) != "child_died" || detailOf(err) != "" {
-			t.Errorf("the others: %v, %q", err, detailOf(err))
+		if err := <-others; err != nil {
+			t.Errorf("another has paid: %v", err)
 		}
 	}
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			do := ""
-			if i == 4 {
-				do = "exit"
-			}
-			err := attempt(t.Context(), st, record(int64(i), fmt.Sprintf(`{"do":%q}`, do)), 2)
-			if do == "" && err != nil {
-				t.Errorf("record %d has paid for another: %v", i, err)
-			}
-			if do != "" && (typeOf(err) != "child_died" || !strings.Contains(detailOf(err), "no way out")) {
-				t.Errorf("the one to blame: %v, %q", err, detailOf(err))
-			}
-		})
+	if n := len(started(t, s.Env["TEST_DIR"].Reveal())); n > 3 {
+		t.Errorf("%d processes for one that has died twice", n)
 	}
-	wg.Wait()
+}
+
+// One that ends the process of a hundred records is found in a few steps, in which the others wait for a few answers,
+// and not for a hundred.
+func TestWhoIsToBlameAmongMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const each = 10 * time.Millisecond
+		s := Default()
+		s.Command, s.InFlight = []string{"none"}, 100
+		st := testStage(t, s)
+		fake, starts := mortal(t, 1, each)
+		fake.mu.Lock()
+		st.pool.start = fake.start
+		fake.mu.Unlock()
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for i := range 100 {
+			value := `"good"`
+			if i == 57 {
+				value = `"poison"`
+			}
+			wg.Go(func() {
+				n, err := 1, attempt(t.Context(), st, record(int64(i), value), 1)
+				for ; err != nil && n < 3; n++ {
+					err = attempt(t.Context(), st, record(int64(i), value), n+1)
+				}
+				if bad := i == 57; bad != (err != nil) || bad && (n != 3 || typeOf(err) != "child_died") || !bad && n != 1 {
+					t.Errorf("record %d: %v after %d attempts", i, err, n)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(begun); took > 40*each {
+			t.Errorf("100 records that take %v, all at once, have taken %v", each, took)
+		}
+		if *starts > 8 {
+			t.Errorf("%d starts", *starts)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A record that is to be alone finds a process though others keep all of them busy.

@@ -6,8 +6,10 @@
 // A process hurts the record that it has, and nothing else. One that ends, hangs, or writes what is no answer is
 // ended with all that it has started, and another is started in its place; what it had is tried again, as often
 // as the step allows. Where a process has several records at a time it is not known which of them it was:
-// each is alone with a process then. No process is left when the stage is closed, nor, on Linux, when the
-// pipeline is killed.
+// they are asked again within the same attempt, fewer at a time, until one is alone with a process that fails.
+//
+// No process is left when the stage is closed, but one that has put itself into a group of its own. When the
+// pipeline is killed Linux kills the processes with it, but not what these have started: see that page.
 package execstage
 
 import (
@@ -109,7 +111,10 @@ func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) 
 	if err := s.takes(rec); err != nil {
 		return nil, err
 	}
-	c := &call{stage: s, alone: attempt > 1 && s.set.InFlight > 1}
+	c := &call{stage: s, most: s.set.InFlight}
+	if attempt > 1 {
+		c.most = 1
+	}
 	c.limits = s.calls.Admit(calls.Question[verdict]{
 		Host: s.place.Pipeline + "/" + s.place.Step,
 		Ask: func(ctx context.Context, rec *pipeline.Record, _ *verdict) (calls.Reply[verdict], error) {
@@ -147,10 +152,16 @@ func (s *Stage) ask(ctx context.Context, c *call, rec *pipeline.Record) (verdict
 		line = appendQuestion(nil, id, rec)
 	}
 	v, err := c.child.ask(ctx, id, line)
+	if among, ok := err.(*amongError); ok {
+		if c.most > 1 {
+			return v, pipeline.Next(&call{stage: s, most: fewer(min(c.most, among.records)), entered: true})
+		}
+		err = among.error
+	}
 	switch {
 	case err == errGone:
 		// It had ended by itself before it was asked: that is no attempt.
-		return v, pipeline.Next(&call{stage: s, alone: c.alone, entered: true})
+		return v, pipeline.Next(&call{stage: s, most: c.most, entered: true})
 	case err != nil:
 		return v, err
 	case v.reject != nil:
@@ -162,6 +173,10 @@ func (s *Stage) ask(ctx context.Context, c *call, rec *pipeline.Record) (verdict
 	}
 	return v, nil
 }
+
+// fewer is how many records are together when so many were, and their process has failed: with a quarter the one to
+// blame among 100 is alone behind three more processes, and the others have waited for about twelve answers.
+func fewer(records int) int { return max(records/4, 1) }
 
 // use puts an answer into the record.
 func (s *Stage) use(rec *pipeline.Record, v verdict) error {
@@ -202,15 +217,15 @@ func (s *Stage) Close() error {
 type call struct {
 	stage   *Stage
 	limits  pipeline.Call // nil: of a further call, which has passed them
-	alone   bool
-	entered bool // the limits have let it in
+	most    int           // records that its child may have, with it
+	entered bool          // the limits have let it in
 	child   *child
 }
 
-// gates are what records wait at for a child: those that are to be alone with it behind one another.
+// gates are what records wait at for a child: those that may be among as many behind one another.
 type gates struct {
-	pool  *pool
-	alone bool
+	pool *pool
+	most int
 }
 
 // Gate implements pipeline.Call.
@@ -221,7 +236,7 @@ func (c *call) Gate() any {
 		}
 		c.entered = true
 	}
-	return gates{&c.stage.pool, c.alone}
+	return gates{&c.stage.pool, c.most}
 }
 
 // Enter implements pipeline.Call.
@@ -232,7 +247,7 @@ func (c *call) Enter(wake func()) (wait time.Duration, ok bool) {
 		}
 		c.entered = true
 	}
-	c.child, wait, ok = c.stage.pool.take(c.alone, wake)
+	c.child, wait, ok = c.stage.pool.take(c.most, wake)
 	return wait, ok
 }
 
@@ -277,7 +292,7 @@ func (c *call) Do(ctx context.Context, rec *pipeline.Record) error {
 // Leave implements pipeline.Call.
 func (c *call) Leave(r pipeline.CallResult) (counts bool) {
 	if c.entered {
-		c.stage.pool.back(c.child, c.alone)
+		c.stage.pool.back(c.child, c.most)
 	}
 	if c.limits == nil {
 		return true

@@ -139,3 +139,18 @@ func TestManyLookups(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordAsItsOwnValue: nothing is lost when the record is made its own value.
+func TestRecordAsItsOwnValue(t *testing.T) {
+	s := Defaults()
+	s.Code = "def process(record):\n    record['a'] = 1\n    record.value = record\n    record['b'] = 2\n"
+	stage, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := new(pipeline.Record)
+	rec.Init(pipeline.Position{}, nil, []byte(`{}`), nil, pipeline.NoTime)
+	if err := stage.Process(t.Context(), rec); err != nil || string(rec.Value()) != `{"a":1,"b":2}` {
+		t.Errorf("%s, %v", rec.Value(), err)
+	}
+}

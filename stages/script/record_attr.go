@@ -137,6 +137,9 @@ func (r *record) toBytes(what string, v starlark.Value) ([]byte, error) {
 func (r *record) SetField(name string, v starlark.Value) error {
 	switch name {
 	case "value":
+		if v == r { // it is that already, with the edits that were made
+			return nil
+		}
 		r.whole, r.text, r.fields, r.edited = v, nil, nil, true
 		return nil
 	case "key":

@@ -24,8 +24,8 @@ type refusal struct {
 	close  bool          // the connection ends with the answer
 }
 
-// statusGone is for requests whose caller has left. It is sent all the same: who has closed one side of the connection alone may read on, and
-// the server would answer 200 in its place.
+// statusGone is for requests whose caller has left before they were taken. It is sent all the same: who has closed one side of the
+// connection alone may read on, and the server would answer 200 in its place.
 const statusGone = 499
 
 // reasons are what a refusal may have.
@@ -41,10 +41,10 @@ func stops() *refusal {
 	}
 }
 
-func gone(stored string) *refusal {
+func gone() *refusal {
 	return &refusal{
-		status: statusGone, reason: "gone", close: true, stored: stored,
-		detail: "the caller has closed its side of the connection: keep it open until the answer has come",
+		status: statusGone, reason: "gone", close: true, stored: "no",
+		detail: "the caller has closed its side of the connection before its records were taken, nothing of them was: keep it open until the answer has come",
 	}
 }
 

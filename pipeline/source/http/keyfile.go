@@ -18,7 +18,7 @@ import (
 
 // A keyFile holds Idempotency-Keys over a restart: one line of JSON for each, behind a first line that says what the file is.
 //
-// What it guarantees. A key that was appended is on disk (fsync). A line that a crash has torn is dropped when the file is opened. The
+// What it guarantees. A key that was appended is on disk (fsync), in the file of that name. A line that a crash has torn is dropped when the file is opened. The
 // file grows to twice what it has to hold, and is then written anew beside itself and renamed, so that a crash leaves one of both whole.
 // One process has it at a time.
 //
@@ -26,6 +26,7 @@ import (
 type keyFile struct {
 	name string
 	keep keeper
+	lost func() // told when somebody has taken the file away
 
 	mu      sync.Mutex
 	idle    *sync.Cond
@@ -56,10 +57,15 @@ type storedKey struct {
 	Key  string `json:"key"`
 	Hash string `json:"hash"`
 	result
+	Undone bool `json:"undone,omitempty"` // what stands before it of the key does not count
 }
 
-func lineOf(e *entry) []byte {
-	b, err := json.Marshal(storedKey{e.key, hex.EncodeToString(e.hash[:]), e.result})
+func stored(e *entry) storedKey {
+	return storedKey{Key: e.key, Hash: hex.EncodeToString(e.hash[:]), result: e.result}
+}
+
+func (k storedKey) line() []byte {
+	b, err := json.Marshal(k)
 	if err != nil {
 		panic(err) // texts and numbers
 	}
@@ -67,7 +73,7 @@ func lineOf(e *entry) []byte {
 }
 
 func newKeyFile(name string, k keeper) *keyFile {
-	f := &keyFile{name: name, keep: k, closed: true}
+	f := &keyFile{name: name, keep: k, lost: func() {}, closed: true}
 	f.idle = sync.NewCond(&f.mu)
 	return f
 }
@@ -92,11 +98,11 @@ func (f *keyFile) ping() error {
 		return nil
 	}
 	defer file.Close()
-	return f.read(file, func(*entry) {})
+	return f.read(file, func(*entry, bool) {})
 }
 
 // open reads the file, or makes it, and writes it anew without what has become old.
-func (f *keyFile) open(each func(*entry)) (err error) {
+func (f *keyFile) open(each func(e *entry, undone bool)) (err error) {
 	if f.lock, err = keptfile.Take(f.name + ".lock"); err != nil {
 		if errors.Is(err, keptfile.ErrHeld) {
 			err = fmt.Errorf("%s: another has it (%s): stop that, or name another file", f.name, keptfile.Holder(f.name+".lock"))
@@ -120,7 +126,7 @@ func (f *keyFile) open(each func(*entry)) (err error) {
 }
 
 // read gives each key of the file. Lines that are none are left out: a crash may have torn one.
-func (f *keyFile) read(file *os.File, each func(*entry)) error {
+func (f *keyFile) read(file *os.File, each func(e *entry, undone bool)) error {
 	in := bufio.NewReaderSize(file, mostLine)
 	head, err := in.ReadSlice('\n')
 	if err == io.EOF && bytes.HasPrefix([]byte(keyFileHead), head) { // it is new, or its first line was torn
@@ -142,7 +148,7 @@ func (f *keyFile) read(file *os.File, each func(*entry)) error {
 			if hash, err := hex.DecodeString(k.Hash); err == nil && len(hash) == len(entry{}.hash) && k.Key != "" {
 				e := &entry{key: k.Key, hash: [32]byte(hash), result: k.result, ended: make(chan struct{}), stored: true}
 				close(e.ended)
-				each(e)
+				each(e, k.Undone)
 			}
 		}
 		switch {
@@ -194,7 +200,11 @@ func (f *keyFile) write() {
 
 // writeLines is for one caller at a time.
 func (f *keyFile) writeLines(lines [][]byte) error {
-	if f.written > fewLines && f.written > 2*f.keep.count() || f.torn {
+	lost := f.file != nil && !f.hasName()
+	if lost {
+		f.lost()
+	}
+	if lost || f.written > fewLines && f.written > 2*f.keep.count() || f.torn {
 		if err := f.rewrite(); err != nil {
 			return err
 		}
@@ -206,6 +216,19 @@ func (f *keyFile) writeLines(lines [][]byte) error {
 	f.written += len(lines)
 	f.torn = err != nil
 	return err
+}
+
+// hasName says whether the file that is open is the one of that name: what is written to another is gone with the process.
+func (f *keyFile) hasName() bool {
+	mine, err := f.file.Stat()
+	if err != nil {
+		return true // the write says what is wrong
+	}
+	named, err := os.Stat(f.name)
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	return os.SameFile(mine, named)
 }
 
 // rewrite writes the file anew. It is closed meanwhile: some systems replace no file that is open.

@@ -293,8 +293,7 @@ func TestAStopIsNoLackOfRoom(t *testing.T) {
 	}
 	src.stop()
 	r := httptest.NewRequest("POST", "/records", nil)
-	r.Header.Set("Content-Encoding", "zstd")
-	if _, _, _, no := src.decompressed(r, r.Body); no == nil || no.reason != "stopping" {
+	if _, _, no := src.decoder(r, "zstd", nil); no == nil || no.reason != "stopping" {
 		t.Errorf("refused: %+v", no)
 	}
 }

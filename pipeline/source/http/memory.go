@@ -29,7 +29,8 @@ type entry struct {
 
 	ended     chan struct{} // closed when the rest is known
 	result    result
-	forgotten bool // it came to nothing
+	forgotten bool     // it came to nothing
+	refusal   *refusal // of one that was forgotten though its records were taken: what is known of them
 
 	storing sync.Mutex
 	stored  bool // guarded by storing
@@ -46,6 +47,13 @@ func newMemory(i Idempotency) *memory {
 	return m
 }
 
+// onLost has do called when somebody has taken the file away.
+func (m *memory) onLost(do func()) {
+	if m.file != nil {
+		m.file.lost = do
+	}
+}
+
 func (m *memory) ping() error {
 	if m.file == nil {
 		return nil
@@ -58,9 +66,13 @@ func (m *memory) open() error {
 	if m.file == nil {
 		return nil
 	}
-	return m.file.open(func(e *entry) {
+	return m.file.open(func(e *entry, undone bool) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
+		if undone {
+			delete(m.entries, e.key)
+			return
+		}
 		// A key stands there twice when a write was tried again, or when it was forgotten and used again: then the last counts.
 		if one := m.entries[e.key]; one == nil || one.hash != e.hash || one.result != e.result {
 			m.add(e)
@@ -116,21 +128,54 @@ func (m *memory) store(e *entry) error {
 	if e.stored {
 		return nil
 	}
-	err := m.file.append(lineOf(e))
+	err := m.file.append(stored(e).line())
 	e.stored = err == nil
 	return err
 }
 
-// forget drops a key whose request came to nothing. nil: there is none.
-func (m *memory) forget(e *entry) {
+// find gives the entry of a key that is under way or was answered; nil: there is none.
+func (m *memory) find(key string) *entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tidy()
+	return m.entries[key]
+}
+
+// forget drops a key whose request came to nothing, or to no outcome, which no says then. nil: there is none.
+func (m *memory) forget(e *entry, no *refusal) {
 	if e == nil {
 		return
 	}
 	m.mu.Lock()
 	delete(m.entries, e.key)
 	m.mu.Unlock()
-	e.forgotten = true
+	e.forgotten, e.refusal = true, no
 	close(e.ended)
+}
+
+// undo drops a key that was answered, whose records came to nothing afterwards.
+func (m *memory) undo(e *entry) error {
+	m.mu.Lock()
+	known := m.drop(e)
+	m.mu.Unlock()
+	if m.file == nil || !known {
+		return nil
+	}
+	e.storing.Lock() // nobody stores it behind that
+	defer e.storing.Unlock()
+	e.stored = true
+	k := stored(e)
+	k.Undone = true
+	return m.file.append(k.line())
+}
+
+// drop drops an entry that was answered, unless another has its place. Its turn among the answered ones stays until it is old. The lock is held.
+func (m *memory) drop(e *entry) bool {
+	known := m.entries[e.key] == e
+	if known {
+		delete(m.entries, e.key)
+	}
+	return known
 }
 
 // tidy drops what is too old, and what is too much. The lock is held.
@@ -139,9 +184,7 @@ func (m *memory) tidy() {
 	for len(m.done) > 0 && (len(m.done) > m.size || m.done[0].result.At < old) {
 		e := m.done[0]
 		m.done[0], m.done = nil, m.done[1:]
-		if m.entries[e.key] == e {
-			delete(m.entries, e.key)
-		}
+		m.drop(e)
 		m.account(-int64(len(e.key)) - perKey)
 	}
 }
@@ -158,9 +201,11 @@ func (m *memory) lines() [][]byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tidy()
-	all := make([][]byte, len(m.done))
-	for i, e := range m.done {
-		all[i] = lineOf(e)
+	all := make([][]byte, 0, len(m.done))
+	for _, e := range m.done {
+		if m.entries[e.key] == e {
+			all = append(all, stored(e).line())
+		}
 	}
 	return all
 }

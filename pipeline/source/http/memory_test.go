@@ -157,7 +157,7 @@ func TestTheKeyFileIsOfOne(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "keys.jsonl")
 	f := newKeyFile(file, newMemory(Idempotency{}))
-	if err := f.open(func(*entry) {}); err != nil {
+	if err := f.open(func(*entry, bool) {}); err != nil {
 		t.Fatal(err)
 	}
 	var env *pipeline.EnvironmentError
@@ -172,7 +172,7 @@ func TestTheKeyFileIsOfOne(t *testing.T) {
 		if err := os.WriteFile(other, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := newKeyFile(other, newMemory(Idempotency{})).open(func(*entry) {}); !errors.As(err, &env) || !strings.Contains(err.Error(), "it is no file of Idempotency-Keys") {
+		if err := newKeyFile(other, newMemory(Idempotency{})).open(func(*entry, bool) {}); !errors.As(err, &env) || !strings.Contains(err.Error(), "it is no file of Idempotency-Keys") {
 			t.Errorf("%.20q: %v", text, err)
 		}
 		if got, err := os.ReadFile(other); err != nil || string(got) != text {

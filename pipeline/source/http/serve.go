@@ -1,9 +1,7 @@
 package http
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"time"
@@ -15,16 +13,16 @@ import (
 func (s *Source) serve(w http.ResponseWriter, r *http.Request) {
 	done, ok := s.work.begin()
 	if !ok {
-		s.refuse(w, stops())
+		s.refuse(w, s.unseen(r, stops()))
 		return
 	}
 	defer done()
 	leave, ok := server.Enter(r, false)
 	if !ok {
-		s.refuse(w, &refusal{
+		s.refuse(w, s.unseen(r, &refusal{
 			status: http.StatusServiceUnavailable, reason: "connections", retry: time.Second, close: true, stored: "no",
 			detail: "too many requests are being answered (max_connections): send it again later",
-		})
+		}))
 		return
 	}
 	defer leave()
@@ -69,8 +67,6 @@ func (s *Source) check(r *http.Request) *refusal {
 			status: http.StatusMethodNotAllowed, reason: "method", header: http.Header{"Allow": {"POST, OPTIONS"}},
 			detail: "records are sent with POST",
 		}
-	case s.stopping.Err() != nil:
-		return stops()
 	}
 	return nil
 }
@@ -87,36 +83,48 @@ func (s *Source) accept(w http.ResponseWriter, r *http.Request) (t result, repla
 	if no != nil {
 		return t, false, no
 	}
+	if key != "" {
+		if e := s.memory.find(key); e != nil {
+			return s.acceptKnown(w, r, form, e)
+		}
+	}
+	if s.stopping.Err() != nil {
+		return t, false, stops()
+	}
 	if no := s.tooFast(); no != nil {
 		return t, false, no
 	}
+	return s.acceptNew(w, r, form, key)
+}
+
+// acceptNew reads a request and takes it, where no other of its key turns out to be before it.
+func (s *Source) acceptNew(w http.ResponseWriter, r *http.Request, form, key string) (t result, replayed bool, no *refusal) {
 	p, body, no := s.receive(w, r, form)
 	if no != nil {
+		if key != "" && no.stored == "no" {
+			no = s.memory.find(key).mayBeTaken(no)
+		}
 		return t, false, no
 	}
 	if key == "" {
-		t, no = s.pass(r, p, nil)
+		t, no = s.pass(p, nil, s.hand(r, p))
 		return t, false, no
 	}
-	sum := sha256.New()
-	_, _ = sum.Write([]byte(form + "\n")) // never fails
-	_, _ = sum.Write(body)
+	hash := newSum(form)
+	_, _ = hash.Write(body) // never fails
+	sum := sumOf(hash)
 	for {
-		e, first := s.memory.begin(key, [sha256.Size]byte(sum.Sum(nil)))
-		switch {
-		case !first && !bytes.Equal(e.hash[:], sum.Sum(nil)):
-			p.charge.Release()
-			return t, false, &refusal{
-				status: http.StatusUnprocessableEntity, reason: "key_reused",
-				detail: "the Idempotency-Key was used for another body: a new request needs a new key",
-			}
-		case first:
-			t, no = s.pass(r, p, e)
+		e, first := s.memory.begin(key, sum)
+		if first {
+			t, no = s.pass(p, e, s.hand(r, p))
 			return t, false, no
 		}
-		again, no := s.join(r, e)
-		if again { // the one before came to nothing, and this one takes its place
-			continue
+		if e.hash != sum {
+			p.charge.Release()
+			return t, false, reused()
+		}
+		if no = s.join(e); no == nil && e.forgotten && e.refusal == nil {
+			continue // the one before came to nothing, and this one takes its place
 		}
 		p.charge.Release()
 		if no == nil {
@@ -156,55 +164,74 @@ func (s *Source) receive(w http.ResponseWriter, r *http.Request, form string) (*
 	return p, body, nil
 }
 
-// pass hands a post over, and waits for its outcome. e is where that is remembered; nil: nowhere.
-func (s *Source) pass(r *http.Request, p *post, e *entry) (result, *refusal) {
-	no := s.hand(r, p)
+// pass waits for the outcome of a post that was handed over. e is where that is remembered; nil: nowhere. no: it was not taken.
+//
+// It does not end when the caller leaves: who has closed one side of the connection alone looks the same to the server, and reads the answer.
+func (s *Source) pass(p *post, e *entry, no *refusal) (result, *refusal) {
 	if no != nil {
-		s.memory.forget(e)
+		s.memory.forget(e, nil)
 		return result{}, no
 	}
 	if s.settings.Answer == Accepted && len(p.values) > 0 {
-		select {
-		case <-p.taken:
-			return s.remember(e, result{At: p.time, Accepted: true, Records: len(p.values)})
-		case <-s.closed:
-		case <-p.done: // its lane has ended meanwhile, or the records were very quick
-			select {
-			case <-p.taken:
-				return s.remember(e, result{At: p.time, Accepted: true, Records: len(p.values)})
-			default:
-			}
-		}
-		return s.settled(p, e)
+		return s.passAccepted(p, e)
 	}
 	defer s.figures.wait()()
 	within := time.NewTimer(s.settings.AnswerWithin)
 	defer within.Stop()
 	select {
 	case <-p.done:
-		return s.settled(p, e)
 	case <-s.closed:
-		return s.settled(p, e)
-	case <-r.Context().Done():
-		no = gone("maybe")
 	case <-within.C:
-		no = p.unknown("no_outcome", fmt.Sprintf("the records have no outcome after %v (answer_within), and are under way", s.settings.AnswerWithin))
-	}
-	if e != nil { // who asks again with the key is answered by what becomes of them
-		if done, ok := s.work.begin(); ok {
-			go func() {
-				defer done()
-				select {
-				case <-p.done:
-				case <-s.closed:
-				}
-				_, _ = s.settled(p, e)
-			}()
-		} else { // the source is closed, so that what is known now is all
-			_, _ = s.settled(p, e)
+		if e != nil { // who asks again with the key is answered by what becomes of them
+			s.atEnd(p, func() { _, _ = s.settled(p, e) })
 		}
+		return result{}, p.unknown("no_outcome", fmt.Sprintf("the records have no outcome after %v (answer_within), and are under way", s.settings.AnswerWithin))
 	}
-	return result{}, no
+	return s.settled(p, e)
+}
+
+// passAccepted waits until the pipeline has the records. When it gives some of them up later, the key is forgotten: who sends them again
+// under it then has them taken.
+func (s *Source) passAccepted(p *post, e *entry) (result, *refusal) {
+	select {
+	case <-p.taken:
+	case <-s.closed:
+	case <-p.done: // its lane has ended meanwhile, or the records were very quick
+	}
+	select {
+	case <-p.taken:
+	default:
+		return s.settled(p, e)
+	}
+	t, no := s.remember(e, result{At: p.time, Accepted: true, Records: len(p.values)})
+	if e != nil {
+		s.atEnd(p, func() {
+			if p.complete() {
+				return
+			}
+			if err := s.memory.undo(e); err != nil {
+				s.saysNotStored(err)
+			}
+		})
+	}
+	return t, no
+}
+
+// atEnd does something when the pipeline is done with a post, or the source is closed.
+func (s *Source) atEnd(p *post, do func()) {
+	done, ok := s.work.begin()
+	if !ok { // it is closed, so that what is known now is all
+		do()
+		return
+	}
+	go func() {
+		defer done()
+		select {
+		case <-p.done:
+		case <-s.closed:
+		}
+		do()
+	}()
 }
 
 // hand hands a post over to the pipeline, or gives back its bytes.
@@ -233,7 +260,7 @@ func (s *Source) hand(r *http.Request, p *post) *refusal {
 			return stops()
 		case <-ctx.Done():
 			if r.Context().Err() != nil {
-				return gone("no")
+				return gone()
 			}
 			return s.noRoom()
 		}
@@ -251,8 +278,9 @@ func (s *Source) settled(p *post, e *entry) (result, *refusal) {
 	if p.complete() {
 		return s.remember(e, p.result())
 	}
-	s.memory.forget(e)
-	return result{}, p.unknown("given_up", "the pipeline has ended before all records had their outcome")
+	no := p.unknown("given_up", "the pipeline has ended before all records had their outcome")
+	s.memory.forget(e, no)
+	return result{}, no
 }
 
 // remember keeps what is answered for a key, on disk before it is.
@@ -262,41 +290,6 @@ func (s *Source) remember(e *entry, t result) (result, *refusal) {
 	}
 	s.memory.end(e, t)
 	return s.remembered(e)
-}
-
-// remembered gives what is answered for a key, which is stored if it is not yet.
-func (s *Source) remembered(e *entry) (result, *refusal) {
-	if err := s.memory.store(e); err != nil {
-		s.emit.Log().Error().Err(err).Msg("an Idempotency-Key cannot be stored: its request is answered 503; sent again, it is stored then")
-		return result{}, &refusal{
-			status: http.StatusServiceUnavailable, reason: "key_file", retry: time.Second, stored: "maybe",
-			detail: "the records are taken, and the Idempotency-Key could not be stored: after a restart of the pipeline they come twice if the request is sent again",
-		}
-	}
-	return e.result, nil
-}
-
-// join waits for the answer of an earlier request of the same key. again: it came to nothing.
-func (s *Source) join(r *http.Request, e *entry) (again bool, no *refusal) {
-	defer s.figures.wait()()
-	within := time.NewTimer(s.settings.AnswerWithin)
-	defer within.Stop()
-	select {
-	case <-e.ended:
-		return e.forgotten, nil
-	case <-s.closed:
-		return false, &refusal{
-			status: http.StatusServiceUnavailable, reason: "given_up", retry: 2 * time.Second, close: true, stored: "maybe",
-			detail: "an earlier request of this Idempotency-Key has no outcome, and the pipeline ends",
-		}
-	case <-r.Context().Done():
-		return false, gone("maybe")
-	case <-within.C:
-		return false, &refusal{
-			status: http.StatusServiceUnavailable, reason: "no_outcome", retry: time.Second, stored: "maybe",
-			detail: fmt.Sprintf("an earlier request of this Idempotency-Key has no outcome after %v (answer_within): ask again with the same key", s.settings.AnswerWithin),
-		}
-	}
 }
 
 // unknown says what is known of a post that was taken and has no outcome.

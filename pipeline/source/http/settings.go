@@ -21,11 +21,11 @@ type Settings struct {
 	Key          *expr.Expr     `yaml:"key" doc:"expression that gives the key of a record; what it fails on refuses the request"`
 	Time         *expr.Expr     `yaml:"time" doc:"expression that gives the time of a record, as a date or in milliseconds since 1970; without it, and where it gives nil, when the request came"`
 	Headers      []string       `yaml:"headers" commas:"true" doc:"headers of a request that its records keep, under their names in lower case: one, or several"`
-	Answer       string         `yaml:"answer" enum:"durable|accepted" doc:"durable: 200 when each record of the request is delivered, filtered or in the dead letters; accepted: 202 when all are in memory, from where a crash loses them"`
+	Answer       string         `yaml:"answer" enum:"durable|accepted" doc:"durable: 200 when each record of the request is delivered, filtered or in the dead letters; accepted: 202 when all are in memory, from where a crash loses them, and a stop whose drain budget ends"`
 	AnswerWithin time.Duration  `yaml:"answer_within" min:"1s" max:"24h" doc:"how long a request waits for records that were taken; then it is answered 503, and its records go on"`
 	Wait         time.Duration  `yaml:"wait" max:"10m" doc:"how long a request waits for room before it is answered 429, with nothing of it taken"`
-	Lanes        int            `yaml:"lanes" min:"1" max:"1024" doc:"in how many lanes the records run; a connection keeps to one, so what comes over it keeps its order"`
-	MaxBody      settings.Size  `yaml:"max_body" min:"1KiB" max:"256MiB" doc:"bytes that a body may have, also after decompression"`
+	Lanes        int            `yaml:"lanes" min:"1" max:"1024" doc:"in how many lanes the records run; a connection keeps to one, so what comes over it keeps its order; where limits.in_flight_bytes is spent, one body of each lane may grow beyond it"`
+	MaxBody      settings.Size  `yaml:"max_body" min:"1KiB" max:"256MiB" doc:"bytes that a body may have, also after decompression; lanes times that may be held beyond limits.in_flight_bytes"`
 	MaxRecords   int            `yaml:"max_records" min:"1" max:"1000000" doc:"records that a request may have"`
 	Rate         *settings.Rate `yaml:"rate" doc:"records in a time at most, as 1000/s; more are answered 429; default: no bound"`
 	Burst        int            `yaml:"burst" min:"1" max:"100000000" doc:"with rate: records that may come at once after a quiet time; a request with more passes when the whole burst is free; default: those of a second, and 1 at least"`

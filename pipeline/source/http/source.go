@@ -42,6 +42,7 @@ type Source struct {
 	queue    chan *post // from the requests to Read: what is sent is taken
 	lines    []*line
 	figures
+	notStored seldom // of the log
 
 	stopping context.Context // ends when nothing is taken any more
 	stop     context.CancelFunc
@@ -85,6 +86,10 @@ func New(s Settings, name string) (*Source, error) {
 	}
 	if s.Idempotency != nil {
 		src.memory = newMemory(*s.Idempotency)
+		src.memory.onLost(func() {
+			src.emit.Log().Warn().Str("file", string(s.Idempotency.File)).
+				Msg("the file of the Idempotency-Keys was removed or replaced while it was in use: it is written anew")
+		})
 	}
 	return src, nil
 }

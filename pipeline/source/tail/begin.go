@@ -27,15 +27,16 @@ func (t *Source) begin() error {
 	}
 	t.next = p.Next
 	now := time.Now()
-	found := t.glob()
-	t.tellEmpty(found)
+	v := t.survey()
+	t.tellEmpty(v.found)
 	for _, s := range p.Files {
-		if err := t.resume(s, found, now); err != nil {
+		if err := t.resume(s, v, now); err != nil {
 			return err
 		}
 	}
-	for _, at := range found {
-		if t.byID(at.id) != nil {
+	known := t.known()
+	for _, at := range v.found {
+		if known[at.id] {
 			continue
 		}
 		f := t.add(at)
@@ -53,7 +54,7 @@ func (t *Source) begin() error {
 			}
 		}
 	}
-	t.nextScan = now.Add(t.s.Scan)
+	t.nextScan = time.Now().Add(t.s.Scan)
 	if err := t.save(); err != nil {
 		return &pipeline.EnvironmentError{Err: err}
 	}
@@ -62,8 +63,8 @@ func (t *Source) begin() error {
 
 // resume follows a file of the position on. One that has other content by now is another file. The error is an EnvironmentError: nobody
 // knows whether the file is there.
-func (t *Source) resume(s storedFile, found []foundFile, now time.Time) error {
-	at, away, err := t.find(s, found)
+func (t *Source) resume(s storedFile, v *survey, now time.Time) error {
+	at, away, err := v.find(s)
 	if err != nil { // to go on without it would read it from its start when it can be seen again
 		return &pipeline.EnvironmentError{Err: fmt.Errorf("looking for a file that was followed: its folder cannot be listed: %w; let this user list it", err)}
 	}
@@ -88,13 +89,18 @@ func (t *Source) resume(s storedFile, found []foundFile, now time.Time) error {
 				t.tellGone(s)
 				return nil
 			}
+			if s.isReadToItsEnd() {
+				t.events.Log().Info().Str("path", at.path).Int64("offset", s.Offset).
+					Msg("a file was cut or written anew while nobody followed it: it is read from its start; all lines that had been seen of it before were read")
+				return nil
+			}
 			t.events.Log().Warn().Str("path", at.path).Int64("offset", s.Offset).
 				Msg("a file was cut or written anew while nobody followed it: it is read from its start, and what stood behind this offset before was not read")
 			return nil // begin adds it as a new one
 		}
 	}
 	f.from, f.committed, f.fetched, f.end = f.offset, f.offset, f.offset, f.offset
-	f.kept, f.headSum, f.headN = s.Check, s.Head, s.HeadBytes
+	f.kept, f.headSum, f.headN, f.seen = s.Check, s.Head, s.HeadBytes, s.Seen
 	if away {
 		f.away, f.grew = now, now
 	}
@@ -116,48 +122,15 @@ func (t *Source) tellEmpty(found []foundFile) {
 	}
 }
 
+// tellGone tells of a file of the position that is not there any more. One that was read to its end is no trouble.
 func (t *Source) tellGone(s storedFile) {
+	if s.isReadToItsEnd() {
+		t.events.Log().Info().Str("path", s.Path).Int64("offset", s.Offset).
+			Msg("a file that was followed is gone: all lines that had been seen of it were read")
+		return
+	}
 	t.events.Log().Warn().Str("path", s.Path).Int64("offset", s.Offset).
 		Msg("a file that was followed is gone: what stood in it behind this offset was not read")
-}
-
-// find looks for a file of the position: among those that are to be followed, and else in the folder where it was, under
-// whatever name. away says that it is none of those that are to be followed.
-func (t *Source) find(s storedFile, found []foundFile) (at foundFile, away bool, err error) {
-	for _, f := range found {
-		if f.id == s.identity || f.id.Path != "" && f.id.Path == s.Path {
-			return f, false, nil
-		}
-	}
-	for _, f := range found { // numbers of devices may change when a system starts
-		if f.path == s.Path && f.id.Inode == s.Inode {
-			return f, false, nil
-		}
-	}
-	at, err = findIn(filepath.Dir(s.Path), s.identity)
-	return at, true, err
-}
-
-// findIn looks for a file in a folder, under whatever name. An error says that the folder could not be listed: the file may be there all the
-// same. A folder that is gone has no files.
-func findIn(dir string, id identity) (foundFile, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return foundFile{}, nil
-	}
-	if err != nil {
-		return foundFile{}, err
-	}
-	for _, e := range entries {
-		if !e.Type().IsRegular() || isCompressed(e.Name()) {
-			continue
-		}
-		at, ok := lookAt(filepath.Join(dir, e.Name()))
-		if ok && at.id == id {
-			return at, nil
-		}
-	}
-	return foundFile{}, nil
 }
 
 // beginAtEnd has a file read from its last line end on.
@@ -212,12 +185,11 @@ func (t *Source) add(at foundFile) *file {
 	return f
 }
 
-// byID gives the file of an identity that is followed, or nil.
-func (t *Source) byID(id identity) *file {
+// known are the files that are followed.
+func (t *Source) known() map[identity]bool {
+	known := make(map[identity]bool, len(t.files))
 	for _, f := range t.files {
-		if f.id == id {
-			return f
-		}
+		known[f.id] = true
 	}
-	return nil
+	return known
 }

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"bytes"
+	"container/list"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -27,8 +28,8 @@ type file struct {
 	number int32
 	path   string // where it is, as far as that is known
 
-	h        *os.File // nil: not open
-	used     uint64
+	h        *os.File      // nil: not open
+	turn     *list.Element // among the files that are open
 	lane     pipeline.Lane // nil: nothing has come yet
 	offset   int64         // where to read on
 	head     []byte        // its first bytes, at most headBytes, and none behind offset
@@ -65,12 +66,13 @@ type progress struct {
 	from             int64     // where reading began
 	committed        int64
 	fetched          int64
-	end              int64 // of the file, or of its last whole line when all others were read
+	end              int64  // of the file, or of its last whole line when all others were read
+	seen             *int64 // end, when somebody has looked in this run or one before; nil: nobody has
 	committedAt      time.Time
 	beganAt          time.Time
 	checks           []check // of what was handed over and is not committed
 	kept             check   // the last in front of committed
-	headSum          string  // of the first headN bytes, which are in front of kept
+	headSum          string  // of the first headN bytes, which were read
 	headN            int
 	finished, wholly bool // its lane is; all of it has an outcome
 }
@@ -95,7 +97,18 @@ func (f *file) checkNow() check {
 }
 
 // keep makes a check the one that is stored.
-func (p *progress) keep(c check) { p.kept, p.headSum, p.headN = c, c.head, c.headN }
+func (p *progress) keep(c check) {
+	p.kept = c
+	p.keepHead(c)
+}
+
+// keepHead has the head be stored that a check has, if it is longer: also while no mark has come as far. A file of which a mark stands within what
+// was read first could not be told from another one else.
+func (p *progress) keepHead(c check) {
+	if c.headN > p.headN {
+		p.headSum, p.headN = c.head, c.headN
+	}
+}
 
 // commit notes a mark.
 func (p *progress) commit(next int64, now time.Time) {

@@ -82,7 +82,7 @@ func TestRest(t *testing.T) {
 				r.Errorf("%d partitions while it grows", n)
 			}
 			r.pass(10 * time.Minute)
-			if n, m := len(r.src.Report().Partitions), r.src.opened; n != 0 || m != 0 {
+			if n, m := len(r.src.Report().Partitions), r.src.opened.Len(); n != 0 || m != 0 {
 				r.Errorf("%d partitions and %d open files while it rests", n, m)
 			}
 		}

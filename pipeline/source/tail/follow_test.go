@@ -222,8 +222,8 @@ func TestManyFiles(t *testing.T) {
 		for i := range 9 {
 			want = append(want, fmt.Sprintf("%d.log/%d@0 1", i, i), fmt.Sprintf("%d.log/%d@2 2", i, i), fmt.Sprintf("%d.log/%d@4 4", i, i), fmt.Sprintf("%d.log/%d@0 3", i, i+9))
 		}
-		if r.src.opened > 1 {
-			r.Errorf("%d files are open", r.src.opened)
+		if r.src.opened.Len() > 1 {
+			r.Errorf("%d files are open", r.src.opened.Len())
 		}
 		r.stop()
 		r.came(sorted(want)...)

@@ -1,20 +1,14 @@
 package tail
 
-import (
-	"path/filepath"
-	"time"
-)
-
 // This file bounds how many files are open.
 
 // openFile opens a file, in place of the one that was used longest ago when there are too many. false: it cannot be opened now.
 func (t *Source) openFile(f *file) bool {
-	t.uses++
 	if f.h != nil {
-		f.used = t.uses
+		t.opened.MoveToBack(f.turn)
 		return true
 	}
-	if t.opened >= t.s.MaxOpen && !t.closeOldest() {
+	if t.opened.Len() >= t.s.MaxOpen && !t.closeOldest() {
 		return false
 	}
 	h, err := openShared(f.path)
@@ -26,7 +20,7 @@ func (t *Source) openFile(f *file) bool {
 	if err == nil {
 		var id identity
 		if id, err = fileID(f.path, info); err == nil && id != f.id { // another has come in its place
-			t.nextScan = time.Time{}
+			t.scanSoon()
 			_ = h.Close() // nothing was written
 			return false
 		}
@@ -36,38 +30,32 @@ func (t *Source) openFile(f *file) bool {
 		return false
 	}
 	delete(t.told, f.path)
-	f.h, f.used = h, t.uses
-	t.opened++
+	f.h, f.turn = h, t.opened.PushBack(f)
 	return true
 }
 
+// closeTries is how many files are tried before it is another file's turn to be looked at: each is a look at its path.
+const closeTries = 16
+
 // closeOldest closes the file that was used longest ago. Of those that nothing leads to but that they are open, none is closed.
 func (t *Source) closeOldest() bool {
-	var oldest *file
-	for _, f := range t.files {
-		if f.h == nil {
-			continue
+	for range min(closeTries, t.opened.Len()) {
+		oldest := t.opened.Front()
+		f := oldest.Value.(*file)
+		if at, ok := lookAt(f.path); f.away.IsZero() || ok && at.id == f.id {
+			t.closeFile(f)
+			return true
 		}
-		if !f.away.IsZero() {
-			if at, err := findIn(filepath.Dir(f.path), f.id); err != nil || at.path == "" {
-				continue
-			}
-		}
-		if oldest == nil || f.used < oldest.used {
-			oldest = f
-		}
+		t.opened.MoveToBack(oldest)
 	}
-	if oldest == nil {
-		return false
-	}
-	t.closeFile(oldest)
-	return true
+	return false
 }
 
 func (t *Source) closeFile(f *file) {
 	if f.h != nil {
 		_ = f.h.Close() // nothing was written
 		f.h = nil
-		t.opened--
+		t.opened.Remove(f.turn)
+		f.turn = nil
 	}
 }

@@ -101,7 +101,7 @@ func TestFileThatCannotBeOpenedAtStart(t *testing.T) {
 				r.must(err)
 				src.Attach(event.New(io.Discard, event.Options{}).Pipeline("p"))
 				src.engine, src.next = feed{idleLane{}}, 1
-				r.must(src.resume(stored, []foundFile{{name: at.name, path: r.at("not-there"), id: at.id}}, time.Now()))
+				r.must(src.resume(stored, newSurvey([]foundFile{{name: at.name, path: r.at("not-there"), id: at.id}}, src.ownFiles(), &src.looks), time.Now()))
 				f := src.files[0]
 				f.path, f.recorded = at.path, true
 				_, err = src.look(r.Context(), f, time.Now())

@@ -34,7 +34,7 @@ func (t *Source) look(ctx context.Context, f *file, now time.Time) (*pipeline.Ba
 		return nil, nil
 	}
 	if info.Size() < max(f.offset, f.long) {
-		t.beginAnew(f, f.size, now)
+		t.another(f, f.size, now)
 		return nil, nil
 	}
 	if info.Size() > f.size {
@@ -47,15 +47,27 @@ func (t *Source) look(ctx context.Context, f *file, now time.Time) (*pipeline.Ba
 		return nil, nil
 	}
 	if s := f.unproved; s != nil {
-		f.unproved = nil
 		if !s.holds(f.h) || f.goOn(f.h, s.Offset) != nil {
-			t.beginAnew(f, f.size, now)
+			t.another(f, f.size, now)
 			return nil, nil
 		}
+		f.unproved = nil
 	}
 	f.size, f.modified, f.looked = info.Size(), info.ModTime(), false
 	t.noteEnd(f, f.size)
 	return t.read(ctx, f, now, false)
+}
+
+// another sees to a file that holds something else than what was read of it. One that could not be compared at the start and that no pattern
+// finds is a stranger with its inode, and is not to be read.
+func (t *Source) another(f *file, seen int64, now time.Time) {
+	if f.unproved == nil || f.away.IsZero() {
+		t.beginAnew(f, seen, now)
+		return
+	}
+	t.tellGone(*f.unproved)
+	f.lost = true
+	t.finish(f)
 }
 
 // isRecorded says whether the number of a file is on disk.
@@ -76,7 +88,7 @@ func (t *Source) isDone(f *file) bool {
 func (t *Source) noteEnd(f *file, end int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.end = end
+	f.end, f.seen = end, &end
 }
 
 // state looks how large a file is. When another stands in its place, the next scan finds out where it went.
@@ -93,7 +105,7 @@ func (t *Source) state(f *file) (os.FileInfo, bool) {
 		}
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		t.nextScan = time.Time{}
+		t.scanSoon()
 	} else {
 		t.tellOnce(f.path, err, "a file that is followed cannot be looked at now; it is tried again")
 	}
@@ -107,7 +119,10 @@ func (t *Source) giveUp(f *file) {
 		f.offset = f.committed
 		t.mu.Unlock()
 	}
-	if f.size > f.offset {
+	switch {
+	case f.unproved != nil:
+		t.tellGone(*f.unproved)
+	case f.size > f.offset:
 		t.gap(f, f.size, GapGone)
 	}
 	t.finish(f)
@@ -289,6 +304,8 @@ func (t *Source) batch(f *file, b *pipeline.Batch) *pipeline.Batch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.fetched = f.offset
-	f.checks = append(f.checks, f.checkNow())
+	c := f.checkNow()
+	f.keepHead(c)
+	f.checks = append(f.checks, c)
 	return b
 }

@@ -33,11 +33,15 @@ type storedFile struct {
 	Path   string `json:"path"`           // where it was last
 	Away   bool   `json:"away,omitempty"` // it was renamed or deleted, to where no pattern finds it
 	identity
-	Offset    int64  `json:"offset"` // all lines in front of it have their outcome
+	Offset    int64  `json:"offset"`         // all lines in front of it have their outcome
+	Seen      *int64 `json:"seen,omitempty"` // where its last whole line ended when it was last looked at; nil: nobody knows
 	HeadBytes int    `json:"head_bytes"`
 	Head      string `json:"head_sha256,omitempty"`
 	Check     check  `json:"check"`
 }
+
+// isReadToItsEnd says whether all lines of a file that anybody has seen have their outcome. What came while nobody looked is not known.
+func (s *storedFile) isReadToItsEnd() bool { return s.Seen != nil && *s.Seen <= s.Offset }
 
 // takePosition takes the position for this process.
 func (t *Source) takePosition() error {
@@ -97,7 +101,7 @@ func (t *Source) save() error {
 		all = append(all, f)
 		p.Files = append(p.Files, storedFile{
 			Name: f.name, Number: f.number, Path: f.path, Away: !f.away.IsZero(), identity: f.id, Offset: f.committed,
-			HeadBytes: f.headN, Head: f.headSum, Check: f.kept,
+			Seen: f.seen, HeadBytes: f.headN, Head: f.headSum, Check: f.kept,
 		})
 	}
 	p.Files = append(p.Files, t.others...)
@@ -112,6 +116,7 @@ func (t *Source) save() error {
 			return fmt.Errorf("storing the position of the files: %w", err)
 		}
 		t.stored = text
+		t.writes++
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -24,15 +24,18 @@ func (t *Source) Read(ctx context.Context) (*pipeline.Batch, error) {
 			return nil, err
 		}
 		now := time.Now()
-		if t.removeFinished() {
-			t.storeNew()
-		}
+		t.removeFinished()
 		if !now.Before(t.nextScan) {
 			t.scan(now)
 		}
 		b, err := t.lookAround(ctx, now)
 		if b != nil || err != nil {
 			return b, err
+		}
+		if t.anew { // all that were cut together are stored together
+			t.anew = false
+			t.storeNew()
+			continue
 		}
 		if t.s.Stop == "end" && t.allAtEnd() {
 			return nil, io.EOF
@@ -45,9 +48,12 @@ func (t *Source) Read(ctx context.Context) (*pipeline.Batch, error) {
 func (t *Source) lookAround(ctx context.Context, now time.Time) (*pipeline.Batch, error) {
 	n := len(t.files)
 	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		at := (t.at + i) % n
 		f := t.files[at]
-		if f.ends || f.due.After(now) && !f.isLaneEnded() {
+		if f.ends || f.due.After(now.Add(f.pause/8)) && !f.isLaneEnded() { // those that are due at about the same time are looked at together
 			continue
 		}
 		b, err := t.look(ctx, f, now)
@@ -67,10 +73,19 @@ func (t *Source) lookAround(ctx context.Context, now time.Time) (*pipeline.Batch
 			f.due = now.Add(roomPatience)
 			continue
 		}
-		f.pause = min(max(2*f.pause, firstPause), t.s.Poll)
+		f.pause = min(max(2*f.pause, firstPause), t.longestPause(f, now))
 		f.due = now.Add(f.pause)
 	}
 	return nil, nil
+}
+
+// longestPause is the longest before a file is looked at again. One that has been quiet for so long that it rests is looked at as often as it is
+// looked for other files: with thousands of old files, looking takes much of a core otherwise.
+func (t *Source) longestPause(f *file, now time.Time) time.Duration {
+	if !f.grew.IsZero() && now.Sub(f.grew) >= restAfter {
+		return max(t.s.Poll, t.s.Scan)
+	}
+	return t.s.Poll
 }
 
 // isLaneEnded says whether the engine has ended the lane: then it has to be opened anew.
@@ -135,6 +150,9 @@ func (t *Source) openLane(ctx context.Context, f *file) error {
 		}
 	}
 	lane, from, err := t.engine.Lane(ctx, fmt.Sprintf("%s/%d", f.name, f.number), f.offset)
+	if ended := ctx.Err(); err != nil && ended != nil { // the pipeline stops, and opens no lanes any more
+		return ended
+	}
 	if err != nil {
 		return fmt.Errorf("starting to read %s: %w", f.path, err)
 	}
@@ -160,14 +178,14 @@ func (t *Source) finish(f *file) {
 	lane, path := f.lane, f.path
 	if lane == nil {
 		t.mu.Lock()
-		f.finished, f.wholly = true, true
+		f.finished, f.wholly, t.someFinished = true, true, true
 		t.mu.Unlock()
 		return
 	}
 	t.tasks.Go(func() {
 		_, err := lane.Finish(t.ctx)
 		t.mu.Lock()
-		f.finished, f.wholly = true, f.committed >= f.fetched
+		f.finished, f.wholly, t.someFinished = true, f.committed >= f.fetched, true
 		stays := !f.wholly && t.ctx.Err() == nil
 		t.mu.Unlock()
 		if err != nil && stays {
@@ -182,9 +200,15 @@ func (t *Source) finish(f *file) {
 
 // removeFinished forgets the files whose lanes are finished. One of which not all has an outcome is read on, while
 // anything leads to it. removed: files are not followed any more.
-func (t *Source) removeFinished() (removed bool) {
+//
+// That they are not followed is stored with the next commit or scan: many that end one after the other are stored together.
+func (t *Source) removeFinished() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.someFinished { // looking through thousands of files for each batch takes longer than reading it
+		return
+	}
+	t.someFinished = false
 	t.dead = slices.DeleteFunc(t.dead, func(f *file) bool {
 		if f.finished {
 			delete(t.lanes, f.lane)
@@ -205,11 +229,12 @@ func (t *Source) removeFinished() (removed bool) {
 			f.finished, f.ends, f.rests = false, false, false
 			return false
 		}
-		removed = true
+		t.unstored = true
 		delete(t.lanes, f.lane)
 		t.closeFile(f)
-		t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Msg("a file that was renamed or deleted is read to its end")
+		if f.unproved == nil { // else it was told of
+			t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Msg("a file that was renamed or deleted is read to its end")
+		}
 		return true
 	})
-	return removed
 }

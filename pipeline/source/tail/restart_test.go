@@ -292,3 +292,69 @@ func TestLaneEndedAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestGoneMeanwhile: of a file that goes while nobody looks a warning says that lines were not read only when some were seen that had not been.
+func TestGoneMeanwhile(t *testing.T) {
+	const warns = "behind this offset"
+	for name, c := range map[string]struct {
+		before, goes func(r *rig)
+		warns        bool
+	}{
+		"deleted, read to its end":   {nil, func(r *rig) { r.must(os.Remove(r.at("a.log"))) }, false},
+		"cut, read to its end":       {nil, func(r *rig) { r.must(os.Truncate(r.at("a.log"), 0)) }, false},
+		"deleted, with lines unread": {(*rig).hold, func(r *rig) { r.must(os.Remove(r.at("a.log"))) }, true},
+		"cut, with lines unread":     {(*rig).hold, func(r *rig) { r.must(os.Truncate(r.at("a.log"), 0)) }, true},
+		"deleted, of an older position": {nil, func(r *rig) {
+			p := r.position()
+			p.Files[0].Seen = nil
+			text, err := json.Marshal(p)
+			r.must(err)
+			r.must(os.WriteFile(r.at("position"), text, 0o600))
+			r.must(os.Remove(r.at("a.log")))
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(r *rig) {
+				r.add("a.log", "1\n2\n3\n")
+				if c.before != nil {
+					c.before(r)
+				}
+				r.start()
+				r.stop()
+				c.goes(r)
+				for range 2 {
+					r.start()
+					r.stop()
+				}
+				if is := strings.Contains(r.log.String(), warns); is != c.warns {
+					r.Errorf("a warning: %v, want %v\n%s", is, c.warns, r.shortLog())
+				}
+			})
+		})
+	}
+}
+
+// hold has a stop come before most lines have begun.
+func (r *rig) hold() {
+	r.step = slowly(time.Second)
+	r.add("a.log", strings.Repeat("4\n", 100))
+}
+
+// TestAnotherBeforeTheFirstCheck: a file is known again also while the mark stands within what was read of it first.
+func TestAnotherBeforeTheFirstCheck(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.hold()
+		r.start()
+		r.stop()
+		if p := r.position().Files[0]; p.Offset == 0 || p.Check.At > 0 {
+			r.Fatalf("the mark is %d, and a check at %d", p.Offset, p.Check.At)
+		}
+		before := len(r.lines())
+		r.must(os.WriteFile(r.at("a.log"), []byte(strings.Repeat("5\n", 200)), 0o600))
+		r.start()
+		r.pass(5 * time.Minute)
+		if got := r.lines()[before:]; len(got) != 200 || got[0] != "a.log/1@0 5" {
+			r.Errorf("there came\n%s", strings.Join(got, "\n"))
+		}
+	})
+}

@@ -49,16 +49,16 @@ func isCompressed(name string) bool {
 }
 
 // glob gives the files that are to be followed now, each once.
-func (t *Source) glob() (found []foundFile) {
+func (t *Source) glob(own *ownFiles) (found []foundFile) {
 	seen := map[identity]bool{}
 	for _, pattern := range t.s.Files {
 		paths, _ := filepath.Glob(string(pattern)) // Validate has seen the pattern; what cannot be listed has no files
 		for _, path := range paths {
-			if isCompressed(path) || t.excluded(filepath.Base(path)) || t.isOwn(path) {
+			if isCompressed(path) || t.excluded(filepath.Base(path)) {
 				continue
 			}
 			at, ok := lookAt(path)
-			if !ok || seen[at.id] { // under another name it is the same
+			if !ok || seen[at.id] || own.has(at) { // under another name it is the same
 				continue
 			}
 			seen[at.id] = true
@@ -75,42 +75,58 @@ func (t *Source) excluded(name string) bool {
 	})
 }
 
-// isOwn says whether a path is that of the position, or of what is written beside it.
-func (t *Source) isOwn(path string) bool {
-	rest, ok := strings.CutPrefix(path, string(t.s.Position))
-	return ok && (rest == "" || rest == ".lock" || rest == ".new")
-}
-
 // scan looks for files that have come, were renamed, or are gone.
 func (t *Source) scan(now time.Time) {
-	t.nextScan = now.Add(t.s.Scan)
-	found := t.glob()
-	where := make(map[identity]string, len(found))
-	for _, at := range found {
-		where[at.id] = at.path
-	}
-	known := make(map[identity]bool, len(t.files))
+	began := time.Now()
+	v := t.survey()
+	known := t.known()
 	for _, f := range t.files {
-		known[f.id] = true
-		if path, ok := where[f.id]; ok {
-			t.setPath(f, path)
+		if at, ok := v.byID[f.id]; ok {
+			t.setPath(f, at.path)
 			t.setAway(f, time.Time{})
 			f.lost = false
 			continue
 		}
-		t.goneFrom(f, now)
+		t.goneFrom(f, v, now)
 	}
 	come := 0
-	for _, at := range found {
+	for _, at := range v.found {
 		if !known[at.id] && t.s.Stop == "never" {
 			f := t.add(at)
 			come++
 			t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Msg("following a file that has come")
 		}
 	}
-	if come > 0 || slices.ContainsFunc(t.files, func(f *file) bool { return !t.isRecorded(f) }) {
+	if come > 0 || t.takeUnstored() || slices.ContainsFunc(t.files, func(f *file) bool { return !t.isRecorded(f) }) {
 		t.storeNew()
 	}
+	// At most a quarter of the time goes into scans, however many files there are, and whatever seems to be missing.
+	end := time.Now()
+	t.soonestScan = end.Add(3 * end.Sub(began))
+	t.nextScan = later(end.Add(t.s.Scan), t.soonestScan)
+}
+
+// takeUnstored says whether something waits to be stored.
+func (t *Source) takeUnstored() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := t.unstored
+	t.unstored = false
+	return was
+}
+
+// scanSoon has the next scan come as soon as one may: a file is not where it was.
+func (t *Source) scanSoon() {
+	if t.soonestScan.Before(t.nextScan) {
+		t.nextScan = t.soonestScan
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // setPath notes where a file is.
@@ -132,11 +148,11 @@ func (t *Source) setAway(f *file, since time.Time) {
 
 // goneFrom sees to a file that is none of those that are to be followed any more: it was renamed or deleted. One whose folder cannot be
 // listed is neither, as far as anybody knows: to forget it would read it from its start when the folder can be listed again.
-func (t *Source) goneFrom(f *file, now time.Time) {
+func (t *Source) goneFrom(f *file, v *survey, now time.Time) {
 	var at foundFile
-	if f.away.IsZero() || f.h == nil {
+	if f.away.IsZero() || f.h == nil || t.opened.Len() >= t.s.MaxOpen { // then it may have to be closed, which needs its path
 		var err error
-		if at, err = findIn(filepath.Dir(f.path), f.id); err != nil {
+		if at, err = v.inFolder(filepath.Dir(f.path), f.id); err != nil {
 			t.tellOnce(filepath.Dir(f.path), err, "a folder of files that are followed cannot be listed now; it is tried again")
 			return
 		}
@@ -148,11 +164,7 @@ func (t *Source) goneFrom(f *file, now time.Time) {
 		t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Str("linger", t.s.Linger.String()).
 			Msg("a file was renamed or deleted: it is followed on until nothing comes")
 	}
-	f.lost = false
-	if f.h != nil {
-		return
-	}
-	if f.lost = at.path == ""; !f.lost {
+	if f.lost = f.h == nil && at.path == ""; at.path != "" {
 		t.setPath(f, at.path)
 	}
 }
@@ -182,12 +194,14 @@ func (t *Source) beginAnew(f *file, seen int64, now time.Time) {
 	} else {
 		t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Msg("a file was cut or written anew in its place: it is read from its start")
 	}
-	fresh := &file{id: f.id, name: f.name, path: f.path, h: f.h, used: f.used, bound: -1, grew: now}
+	fresh := &file{id: f.id, name: f.name, path: f.path, h: f.h, turn: f.turn, bound: -1, grew: now}
 	fresh.away = f.away
 	if t.s.Stop == "end" {
 		fresh.bound = 0
 	}
-	f.h = nil
+	if f.h, f.turn = nil, nil; fresh.turn != nil {
+		fresh.turn.Value = fresh
+	}
 	t.mu.Lock()
 	fresh.number = t.next
 	t.next++
@@ -197,7 +211,7 @@ func (t *Source) beginAnew(f *file, seen int64, now time.Time) {
 		t.finish(f)
 		t.dead = append(t.dead, f)
 	}
-	t.storeNew()
+	t.anew = true
 }
 
 // Reasons of source.gap.

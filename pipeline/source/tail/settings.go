@@ -22,7 +22,7 @@ type Settings struct {
 	Key       *expr.Expr      `yaml:"key" doc:"expression that gives the key of a record, with as: value"`
 	MaxLine   settings.Size   `yaml:"max_line" min:"1KiB" max:"64MiB" doc:"longest line that is taken, without its end"`
 	OnBadLine string          `yaml:"on_bad_line" enum:"stop|skip" doc:"what to do with a line that is longer than max_line, is no fixture line, or for which the key cannot be made; each is reported with its place"`
-	Poll      time.Duration   `yaml:"poll" min:"10ms" max:"1m" doc:"longest pause before it is looked whether a file has grown; while it does, the pauses are shorter"`
+	Poll      time.Duration   `yaml:"poll" min:"10ms" max:"1m" doc:"longest pause before it is looked whether a file has grown; while it does, the pauses are shorter, and after five minutes without anything new as long as scan"`
 	Scan      time.Duration   `yaml:"scan" min:"10ms" max:"1h" doc:"pause between two looks for files that have come, were renamed or are gone"`
 	Linger    time.Duration   `yaml:"linger" min:"100ms" max:"24h" doc:"how long a file that was renamed or deleted is followed on when nothing comes: whoever writes it may not have noticed yet"`
 	MaxOpen   int             `yaml:"max_open" min:"1" max:"100000" doc:"most files that are open at once; beyond these, files are opened for each look"`

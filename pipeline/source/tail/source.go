@@ -4,6 +4,7 @@
 package tail
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -47,25 +48,30 @@ type Source struct {
 	wake   chan struct{} // capacity 1: a lane was finished
 
 	// Of the goroutine that calls Read, and of Open and Close.
-	at       int // the file to look at first
-	nextScan time.Time
-	opened   int    // how many files are open
-	uses     uint64 // of open files
-	widest   int64  // the most room that a lane has had
-	told     map[string]bool
-	block    []byte  // for what is looked through
-	taken    int64   // bytes that were read from files to hand them over
-	dead     []*file // their lanes are finished, and nothing of them can be read again
+	at          int // the file to look at first
+	nextScan    time.Time
+	soonestScan time.Time // when the next may come at the earliest
+	opened      list.List // the files that are open, from the one that was used longest ago on
+	looks       int       // at entries of folders, for where files went
+	anew        bool      // files begin anew, which is to be stored before they are read
+	widest      int64     // the most room that a lane has had
+	told        map[string]bool
+	block       []byte  // for what is looked through
+	taken       int64   // bytes that were read from files to hand them over
+	dead        []*file // their lanes are finished, and nothing of them can be read again
 
 	saving sync.Mutex // held while the position is written
 	stored []byte     // what stands in the position file
+	writes int        // of the position file
 
-	mu     sync.Mutex // guards what follows, and the progress of files
-	open   bool
-	files  []*file
-	lanes  map[pipeline.Lane]*file
-	next   int32        // number of the next file
-	others []storedFile // of the position: not followed now, and kept
+	mu           sync.Mutex // guards what follows, and the progress of files
+	open         bool
+	files        []*file
+	lanes        map[pipeline.Lane]*file
+	next         int32        // number of the next file
+	someFinished bool         // a lane is finished, and its file is to be seen to
+	unstored     bool         // something is to be stored that may wait for the next commit or scan
+	others       []storedFile // of the position: not followed now, and kept
 }
 
 // New makes a Source. It touches no file.
@@ -87,7 +93,7 @@ func (t *Source) Settings() Settings { return t.s }
 
 // Ping implements pipeline.Pinger: the files that are there can be read, and the position is this pipeline's.
 func (t *Source) Ping(context.Context) error {
-	for _, f := range t.glob() {
+	for _, f := range t.glob(t.ownFiles()) {
 		h, err := openShared(f.path)
 		if errors.Is(err, os.ErrNotExist) { // it went meanwhile
 			continue

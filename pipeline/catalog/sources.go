@@ -59,7 +59,7 @@ func sourceKinds() config.Kinds {
 			Warn: func(settings any, p *config.Pipeline) []config.Warning {
 				return warnLargeBodies(settings.(*httpsource.Settings), p)
 			},
-			Anew:      func(any) string { return "offsets begin at a random number in each run" },
+			Anew: func(any) string { return "offsets begin at a random number in each run" },
 			Build: build(func(s httpsource.Settings, env config.Env) (*httpsource.Source, error) {
 				return httpsource.New(s, env.Pipeline)
 			}),

@@ -120,9 +120,7 @@ func TestWhyNamesWhereverRecordsStand(t *testing.T) {
 			Options{
 				Source: &memory{lanes: 1, records: 3, batch: 3, endless: true, key: func(_, n int) string { return fmt.Sprint(n) }}, Order: OrderKey,
 				Steps: []Step{{Name: "ask", Workers: 4, Wait: patiently(64), Stage: does(func(ctx context.Context, r *pipeline.Record) error {
-					if r.Offset == 0 {
-						pause(ctx, time.Second)
-					}
+					pause(ctx, []time.Duration{time.Second, 0, time.Second / 2}[r.Offset]) // the second comes first
 					return nil
 				})}},
 				Sinks: []Output{{Name: "slow", Sink: storesNot()}},

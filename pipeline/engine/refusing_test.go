@@ -87,7 +87,7 @@ func TestASinkThatSpendsTheBudgetGetsWhatIsReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, dead := &decliner{}, &collect{}
 		_, err := run(t, Options{
-			Source: &once{memory: memory{lanes: 1, records: 100}}, Sinks: []Output{{Name: "out", Kind: "test", MaxRecords: 10, Sink: &collect{write: r.write}}},
+			Source: &once{memory: memory{lanes: 1, records: 100, batch: 100}}, Sinks: []Output{{Name: "out", Kind: "test", MaxRecords: 10, Sink: &collect{write: r.write}}},
 			DeadLetter: DeadLetter{Sink: dead, Kind: "test", Budget: RejectionBudget{Rejected: 30, Of: 1000}},
 		})
 		if err == nil || len(dead.all()) != 30 || r.calls.Load() != 100 {

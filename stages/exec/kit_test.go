@@ -54,6 +54,9 @@ func TestConforms(t *testing.T) {
 		"whole values": func(s *Settings) { s.Into = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "several" { // which has all that is concurrent
+				t.Skip("one of three forms, as they take five seconds each")
+			}
 			pipelinetest.Stage(t, func(t *testing.T) pipelinetest.StageUnderTest {
 				s := testSettings(t, "protocol")
 				change(&s)

@@ -9,6 +9,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -92,25 +93,17 @@ func New(o Options) (*Server, error) {
 	s.places = newPlaces(o.connections()+o.Spare, o.Kept+o.Spare)
 	s.http = &http.Server{
 		Handler:           o.Handler,
-		ReadHeaderTimeout: orElse(o.ReadHeader, 5*time.Second),
+		ReadHeaderTimeout: cmp.Or(o.ReadHeader, 5*time.Second),
 		ReadTimeout:       o.Read,
 		WriteTimeout:      o.Write,
 		IdleTimeout:       o.Idle,
-		MaxHeaderBytes:    orElse(o.MaxHeader, 16<<10),
+		MaxHeaderBytes:    cmp.Or(o.MaxHeader, 16<<10),
 		ErrorLog:          log.New(io.Discard, "", 0), // it is about callers that misbehave
 		ConnContext:       placeOf,
 		// Whatever comes has to pass the handler, also OPTIONS *.
 		DisableGeneralOptionsHandler: true,
 	}
 	return s, nil
-}
-
-func orElse[T comparable](v, otherwise T) T {
-	var none T
-	if v == none {
-		return otherwise
-	}
-	return v
 }
 
 // readToken reads the token, if there is one.
@@ -211,9 +204,6 @@ func listenUnix(path string) (net.Listener, error) {
 // Addr gives where the server listens, after Start: host:port, with the port that the
 // system has chosen for 0, or the path of the socket.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
-
-// Close closes the listener and all connections that no handler has taken over, and does not wait for handlers.
-func (s *Server) Close() error { return s.http.Close() }
 
 // Shutdown ends the server: nobody can connect any more, requests under way may finish until ctx ends, and then their
 // connections are closed. Connections that a handler has taken over are its own. It may be called without Start.

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -201,8 +202,10 @@ func TestAFileOfKeysThatIsTakenAway(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.jsonl")
 	r := newRig(t, remembering(file)).start()
 	r.post("1", "Idempotency-Key", "a").want(t, 200)
-	if err := os.Remove(file); err != nil {
-		t.Skip("this system keeps files that are open: ", err)
+	if err := os.Remove(file); runtime.GOOS == "windows" && err != nil {
+		t.Skip("Windows keeps files that are open: ", err)
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	r.post("2", "Idempotency-Key", "b").want(t, 200)
 	text, err := os.ReadFile(file)

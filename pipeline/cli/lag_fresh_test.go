@@ -34,7 +34,7 @@ stages:
 sinks:
   - stdout: {}
 admin: {listen: "unix:%s"}
-log: {format: json, stats_every: 100ms}
+log: {format: json, stats_every: 100ms, partitions_every: 100ms}
 `, c.Addrs()[0], topic, group, o.address, socket)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

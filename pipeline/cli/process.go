@@ -38,7 +38,7 @@ type process struct {
 	expect   func() error // called when no pipeline has failed: gives an expectation that was not met
 	atEnd    func()       // called before the last line
 
-	checkProgress func() error // of the watch of /livez; nil: there is no endpoint
+	watched
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -56,6 +56,12 @@ type signalled struct {
 	forcedBy os.Signal // the second one
 }
 
+// watched is who watches the process from outside, and by what.
+type watched struct {
+	supervisor    *supervisor  // nil: none
+	checkProgress func() error // of /livez and of the watchdog of the supervisor; nil: nobody asks
+}
+
 type ending struct {
 	pipeline *managedPipeline
 	err      error
@@ -70,8 +76,11 @@ func (p *process) run(ctx context.Context) int {
 	for _, m := range p.pipelines {
 		go func() { ends <- ending{m, m.runner.Run(ctx)} }()
 	}
-	watching := make(chan struct{})
+	watching, ended := make(chan struct{}), make(chan struct{})
+	defer close(ended)
 	go p.watch(ctx, watching)
+	p.supervisor.running()
+	go p.supervise(ended)
 
 	p.deadline = time.NewTimer(time.Hour)
 	p.deadline.Stop()
@@ -144,6 +153,7 @@ func (p *process) stop(reason string, cancel func()) {
 		p.deadline.Reset(p.drain + abortAfter)
 	}
 	cancel()
+	p.supervisor.stopping(p.drain)
 }
 
 // abort ends what still runs, now.

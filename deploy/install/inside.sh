@@ -40,10 +40,12 @@ getent passwd penstock >/dev/null || fail "no user"
 [ "$(systemctl is-enabled penstock || true)" = disabled ] || fail "it is enabled without being asked"
 [ "$(systemctl is-active penstock || true)" = inactive ] || fail "it runs without being asked"
 ok "installed: a user, nothing enabled, nothing running"
-systemd-analyze verify --man=no penstock.service penstock@one.service 2>&1 | tee /root/verify
-if [ "$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')" -ge 253 ] && [ -s /root/verify ]; then
-	fail "systemd-analyze verify"
+systemd-analyze verify --man=no penstock.service penstock@one.service >/root/verify 2>&1 || true
+if [ "$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')" -lt 253 ]; then
+	sed -i '/ignoring: notify-reload$/d' /root/verify # which the drop-in says otherwise
 fi
+[ ! -s /root/verify ] || fail "systemd-analyze verify: $(cat /root/verify)"
+ok "systemd-analyze verify has nothing to say"
 systemd-analyze security --no-pager penstock.service >/root/security || true
 tail -n 1 /root/security
 runuser -u penstock -- penstock check /etc/penstock || fail "the example is not right"

@@ -3,7 +3,7 @@ GO ?= go
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-real chaos chaos-seeds workloads memory observed scrape-docs bench build
+.PHONY: help demo test check test-real chaos chaos-seeds workloads memory observed scrape-docs bench build release-snapshot test-install
 
 help: ## print this help
 	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
@@ -53,3 +53,9 @@ bench: ## the benchmarks, each a ratio to a limit measured in the same run
 
 build: ## the daemon, as bin/penstock
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/penstock ./cmd/penstock
+
+release-snapshot: ## archives, deb, rpm, checksums and lists of what is linked, of this commit, in dist (no images; 20 minutes the first time; TARGET=linux/amd64 makes one)
+	deploy/packages/snapshot.sh $(GO) $(TARGET)
+
+test-install: ## the deb of dist in a clean Debian: installed, run, reloaded, crashed, ended and removed (root, debootstrap, systemd-container; SUITE=bookworm)
+	deploy/install/run.sh dist/penstock_*_linux_amd64.deb $(SUITE)

@@ -38,6 +38,8 @@ type process struct {
 	expect   func() error // called when no pipeline has failed: gives an expectation that was not met
 	atEnd    func()       // called before the last line
 
+	commands commands
+
 	checkProgress func() error // of the watch of /livez; nil: there is no endpoint
 
 	ready    atomic.Bool
@@ -68,8 +70,13 @@ func (p *process) run(ctx context.Context) int {
 	defer cancel()
 	ends := make(chan ending, len(p.pipelines)) // room for all, so that none blocks when run has returned
 	for _, m := range p.pipelines {
-		go func() { ends <- ending{m, m.runner.Run(ctx)} }()
+		m.finished = make(chan struct{})
+		of, stop := context.WithCancel(ctx)
+		defer stop()
+		m.stop = stop
+		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
+	p.commands.open(ctx)
 	watching := make(chan struct{})
 	go p.watch(ctx, watching)
 
@@ -93,6 +100,7 @@ func (p *process) run(ctx context.Context) int {
 	}
 	cancel()
 	<-watching // not for long: it waits a second at most for each call
+	p.commands.close()
 	return p.stopped()
 }
 
@@ -111,6 +119,7 @@ func (p *process) pipelineEnded(e ending, left int, cancel func()) {
 		p.failed.add(e.pipeline) // before its event: whoever reads that may ask the endpoint at once
 	}
 	p.emitStopped(e.pipeline, left)
+	close(e.pipeline.finished)
 	if !all {
 		return
 	}

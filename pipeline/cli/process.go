@@ -39,6 +39,7 @@ type process struct {
 	atEnd    func()       // called before the last line
 
 	watched
+	commands commands
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -74,8 +75,13 @@ func (p *process) run(ctx context.Context) int {
 	defer cancel()
 	ends := make(chan ending, len(p.pipelines)) // room for all, so that none blocks when run has returned
 	for _, m := range p.pipelines {
-		go func() { ends <- ending{m, m.runner.Run(ctx)} }()
+		m.finished = make(chan struct{})
+		of, stop := context.WithCancel(ctx)
+		defer stop()
+		m.stop = stop
+		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
+	p.commands.open(ctx)
 	watching, ended := make(chan struct{}), make(chan struct{})
 	defer close(ended)
 	go p.watch(ctx, watching)
@@ -102,6 +108,7 @@ func (p *process) run(ctx context.Context) int {
 	}
 	cancel()
 	<-watching // not for long: it waits a second at most for each call
+	p.commands.close()
 	return p.stopped()
 }
 
@@ -120,6 +127,7 @@ func (p *process) pipelineEnded(e ending, left int, cancel func()) {
 		p.failed.add(e.pipeline) // before its event: whoever reads that may ask the endpoint at once
 	}
 	p.emitStopped(e.pipeline, left)
+	close(e.pipeline.finished)
 	if !all {
 		return
 	}

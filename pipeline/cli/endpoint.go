@@ -43,8 +43,7 @@ func (p *process) newEndpoint(set *config.Set) (*admin.Server, error) {
 	if err != nil {
 		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.tls"), err)}
 	}
-	watch := admin.NewWatch(0)
-	p.checkProgress = func() error { return watch.Check(p.snapshots(), p.holdsOf) }
+	p.watchProgress(true)
 	live := func() error { return errors.Join(p.failed.error(), p.checkProgress()) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{

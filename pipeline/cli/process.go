@@ -38,9 +38,8 @@ type process struct {
 	expect   func() error // called when no pipeline has failed: gives an expectation that was not met
 	atEnd    func()       // called before the last line
 
+	watched
 	commands commands
-
-	checkProgress func() error // of the watch of /livez; nil: there is no endpoint
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -56,6 +55,12 @@ type signalled struct {
 	signal   os.Signal // the first one
 	signalAt time.Time
 	forcedBy os.Signal // the second one
+}
+
+// watched is who watches the process from outside, and by what.
+type watched struct {
+	supervisor    *supervisor  // nil: none
+	checkProgress func() error // of /livez and of the watchdog of the supervisor; nil: nobody asks
 }
 
 type ending struct {
@@ -77,8 +82,11 @@ func (p *process) run(ctx context.Context) int {
 		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
 	p.commands.open(ctx)
-	watching := make(chan struct{})
+	watching, ended := make(chan struct{}), make(chan struct{})
+	defer close(ended)
 	go p.watch(ctx, watching)
+	p.supervisor.running()
+	go p.supervise(ended)
 
 	p.deadline = time.NewTimer(time.Hour)
 	p.deadline.Stop()
@@ -153,6 +161,7 @@ func (p *process) stop(reason string, cancel func()) {
 		p.deadline.Reset(p.drain + abortAfter)
 	}
 	cancel()
+	p.supervisor.stopping(p.drain)
 }
 
 // abort ends what still runs, now.

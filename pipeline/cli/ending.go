@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,7 +27,10 @@ type managedPipeline struct {
 	link    connection     // of its source, if it does
 	locate  func(error) string
 
+	hidesKeys bool // its dead letters redact keys, and no event has a hash of one
+
 	stop     context.CancelFunc // has Run drain this one alone
+	drained  atomic.Bool        // by a command
 	finished chan struct{}      // closed when ended is set
 
 	ended bool
@@ -107,11 +111,14 @@ func (f *failures) error() error {
 }
 
 // isFailure says whether err is a failure of its pipeline. Abandoned work is one only when
-// nobody has asked for the end: after a signal it is what the drain budget allows.
-func (p *process) isFailure(err error) bool {
+// nobody has asked for the end: after a signal, or a command, it is what the drain budget allows.
+func (p *process) isFailure(m *managedPipeline, err error) bool {
 	var abandoned *engine.AbandonedError
-	return err != nil && (p.stopping.IsZero() || !errors.As(err, &abandoned))
+	return err != nil && (!p.asked(m) || !errors.As(err, &abandoned))
 }
+
+// asked says whether somebody has asked for the end of a pipeline, or of all.
+func (p *process) asked(m *managedPipeline) bool { return !p.stopping.IsZero() || m.drained.Load() }
 
 // allSucceeded says whether no pipeline has ended with an error.
 func (p *process) allSucceeded() bool {
@@ -134,7 +141,7 @@ func (p *process) emitStopped(m *managedPipeline, left int) {
 	}
 	s, _ := withinSecond(func() whole { return whole{m.runner.Snapshot(), m.runner.Latency()} })
 	ev := event.PipelineStopped{
-		Reason: p.stopReason(err), UptimeMs: time.Since(p.started).Milliseconds(), RecordsInTotal: s.In, RecordsOutTotal: s.Out,
+		Reason: p.stopReason(m, err), UptimeMs: time.Since(p.started).Milliseconds(), RecordsInTotal: s.In, RecordsOutTotal: s.Out,
 		CreatedTotal: s.Created, FilteredTotal: s.Filtered, RejectedTotal: s.Rejected, Abandoned: s.Abandoned,
 	}
 	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = percentiles(s.latency)
@@ -150,10 +157,10 @@ func (p *process) emitStopped(m *managedPipeline, left int) {
 }
 
 // stopReason is the reason of pipeline.stopped.
-func (p *process) stopReason(err error) string {
+func (p *process) stopReason(m *managedPipeline, err error) string {
 	var abandoned *engine.AbandonedError
 	switch {
-	case err == nil && p.stopping.IsZero():
+	case err == nil && !p.asked(m):
 		return "completed"
 	case err == nil:
 		return "stopping"

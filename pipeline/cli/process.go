@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -39,6 +40,8 @@ type process struct {
 	atEnd    func()       // called before the last line
 
 	watched
+	commands commands
+	rates    *calls.Shared // of all pipelines; nil: they have none
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -74,8 +77,13 @@ func (p *process) run(ctx context.Context) int {
 	defer cancel()
 	ends := make(chan ending, len(p.pipelines)) // room for all, so that none blocks when run has returned
 	for _, m := range p.pipelines {
-		go func() { ends <- ending{m, m.runner.Run(ctx)} }()
+		m.finished = make(chan struct{})
+		of, stop := context.WithCancel(ctx)
+		defer stop()
+		m.stop = stop
+		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
+	p.commands.open(ctx)
 	watching, ended := make(chan struct{}), make(chan struct{})
 	defer close(ended)
 	go p.watch(ctx, watching)
@@ -102,24 +110,26 @@ func (p *process) run(ctx context.Context) int {
 	}
 	cancel()
 	<-watching // not for long: it waits a second at most for each call
+	p.commands.close()
 	return p.stopped()
 }
 
 // pipelineEnded notes the end of a pipeline, and stops the process when it was the last one, or
 // the first failure with --fail-fast.
 func (p *process) pipelineEnded(e ending, left int, cancel func()) {
-	if errors.Is(e.err, context.Canceled) && !p.stopping.IsZero() {
+	if errors.Is(e.err, context.Canceled) && p.asked(e.pipeline) {
 		e.err = nil // there was nothing to drain
 	}
 	e.pipeline.ended, e.pipeline.err = true, e.err
 	if e.err != nil {
 		e.pipeline.events.Log().Error().Msg(e.pipeline.locate(e.err))
 	}
-	failed, all := p.isFailure(e.err), left == 0 || e.err != nil && p.failFast
+	failed, all := p.isFailure(e.pipeline, e.err), left == 0 || e.err != nil && p.failFast
 	if failed && !all {
 		p.failed.add(e.pipeline) // before its event: whoever reads that may ask the endpoint at once
 	}
 	p.emitStopped(e.pipeline, left)
+	close(e.pipeline.finished)
 	if !all {
 		return
 	}

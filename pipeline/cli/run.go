@@ -313,6 +313,9 @@ func (p *process) addPipelines(all []*assembled) error {
 		if a.err != nil {
 			a.discard()
 		}
+		if a.rates != nil {
+			p.rates = a.rates
+		}
 		p.pipelines = append(p.pipelines, m)
 	}
 	return nil

@@ -15,7 +15,7 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")
-	case !to.open && !s.server.Authorized(r):
+	case !to.open && !to.page && !s.server.Authorized(r):
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
 	default:

@@ -20,8 +20,12 @@ type Admin struct {
 	Token     settings.Secret `yaml:"token" doc:"has to come with every request but those for /livez and /readyz, as Authorization: Bearer; 16 characters at least when other machines reach the endpoint"`
 	TokenFile settings.Path   `yaml:"token_file" doc:"file that holds the token; read again when it changes"`
 	Hosts     []string        `yaml:"hosts" commas:"true" doc:"names that requests may be addressed to, beside localhost, the host of listen and plain addresses: one, or several"`
+	Page      bool            `yaml:"page" doc:"answer / with a page for browsers that shows the pipelines live"`
 	Pprof     bool            `yaml:"pprof" doc:"answer /debug/pprof/ too: profiles of the process, which cost it time while they are taken"`
 }
+
+// SetDefaults implements the defaults of settings that stand within others.
+func (a *Admin) SetDefaults() { a.Page = true }
 
 // AdminTLS is the certificate of the endpoint.
 type AdminTLS struct {

@@ -141,6 +141,7 @@ func (t *topSession) ofEndpoints(g *globals, files []string) (*topFeed, error) {
 		all, names = append(all, e), append(names, e.address)
 	}
 	store := top.NewStore(strings.Join(names, ", ")+" every "+t.every.String(), 10*time.Minute)
+	asked := make(chan struct{}, 1)
 	var looks []*top.Endpoint
 	for _, e := range all {
 		looks = append(looks, top.NewEndpoint(store, e.address, func(ctx context.Context, path string, into any) error {
@@ -160,12 +161,21 @@ func (t *topSession) ofEndpoints(g *globals, files []string) (*topFeed, error) {
 					return
 				case <-ticks:
 					_ = lookAll(ctx, looks) // what does not answer is told on the screen
+				case <-asked:
+					for _, l := range looks {
+						l.Ask(ctx, time.Now())
+					}
 				}
 			}
 		},
 		wants: func(what uint32) {
 			for _, l := range looks {
-				l.Wants.Store(what)
+				if l.Wants.Swap(what) != what && what != 0 {
+					select {
+					case asked <- struct{}{}: // now, and not only with the next look
+					default:
+					}
+				}
 			}
 		},
 	}, nil

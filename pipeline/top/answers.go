@@ -119,3 +119,29 @@ type sinkAnswer struct {
 	countsAnswer
 	Write latencyAnswer `json:"write_ms"`
 }
+
+type errorAnswer struct {
+	Step      string `json:"step"`
+	Type      string `json:"error_type"`
+	Total     int64  `json:"count_total"`
+	Message   string `json:"sample_message"`
+	Topic     string `json:"sample_topic"`
+	Partition int64  `json:"sample_partition"`
+	Offset    int64  `json:"sample_offset"`
+}
+
+type errorsAnswer struct {
+	Pipelines []struct {
+		Pipeline string        `json:"pipeline"`
+		Errors   []errorAnswer `json:"errors"`
+	} `json:"pipelines"`
+}
+
+type whyAnswer struct {
+	Pipelines []struct {
+		Pipeline string `json:"pipeline"`
+		Holds    []struct {
+			Says string `json:"says"`
+		} `json:"holds"`
+	} `json:"pipelines"`
+}

@@ -102,13 +102,35 @@ func clusters(text string) func(yield func(string, int) bool) {
 				}
 				continue
 			}
-			for _, c := range escaped(part) {
-				if !yield(string(c), 1) {
-					return
-				}
+			if !yieldRunes(part, yield) {
+				return
 			}
 		}
 	}
+}
+
+// yieldRunes goes through what cannot be printed as a whole: each character that can be stands for itself, in place of others comes an escape.
+// Accents that have no room with their letter are left out.
+func yieldRunes(part string, yield func(string, int) bool) bool {
+	for i, r := range part {
+		one := part[i : i+utf8.RuneLen(r)]
+		if r == utf8.RuneError && !strings.HasPrefix(part[i:], string(utf8.RuneError)) {
+			one = part[i : i+1]
+		}
+		if printable(one) {
+			if width := displaywidth.String(one); width > 0 && !yield(one, width) {
+				return false
+			}
+			continue
+		}
+		quoted := strconv.QuoteToASCII(one)
+		for _, c := range quoted[1 : len(quoted)-1] {
+			if !yield(string(c), 1) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // noSelector drops what asks for another form of a character: terminals differ in how wide it is then.
@@ -128,18 +150,11 @@ func printable(s string) bool {
 	return true
 }
 
-// escaped is text of ASCII for what cannot be printed as it stands, cut where it is long.
-func escaped(s string) string {
-	quoted := strconv.QuoteToASCII(s)
-	quoted = quoted[1 : len(quoted)-1]
-	if len(quoted) > longestCluster {
-		return quoted[:longestCluster-3] + "..."
-	}
-	return quoted
-}
-
 // widthOf is how many columns a text takes.
 func widthOf(text string) int {
+	if isASCII(text) {
+		return len(text)
+	}
 	n := 0
 	for _, w := range clusters(text) {
 		n += w

@@ -32,10 +32,10 @@ type Looking struct {
 	Scroll   int // of the tab
 	Help     bool
 	Frozen   bool
-	Now      time.Time // the time by the clock of who looks
 	Graphs   []Graph
-	FromLog  bool // the figures are of a log: they have no answer to why
-	Moves    bool // one can move in time
+	Back     time.Duration // how far back they go
+	FromLog  bool          // the figures are of a log: they have no answer to why
+	Moves    bool          // one can move in time
 }
 
 // Draw puts a view on a screen of that size. What does not fit is left out: columns of the steps in the order of LeftOut, then lines
@@ -73,6 +73,8 @@ type drawing struct {
 	l *Looking
 	p *Pipeline
 	y int // the next line
+
+	part string // which of the lines of the tab are seen; "": all
 }
 
 // An item is a part of a line that is there as a whole or not at all.
@@ -155,7 +157,7 @@ func stateStyle(state string) (sign string, st style) {
 // title is the first line: what is looked at.
 func (d *drawing) title() {
 	end := d.s.Width - 1
-	if when := d.when(); when != "" {
+	if when := d.when(); 2*widthOf(when) <= d.s.Width {
 		end -= widthOf(when) + 1
 		d.s.put(end+1, d.y, d.s.Width, accent, when)
 	}
@@ -257,9 +259,6 @@ func (d *drawing) rates() {
 			pressure.style = bad
 		}
 	}
-	if p.Bottleneck != "" {
-		pressure.text += " ▸ " + cut(p.Bottleneck, 24)
-	}
 	rates := "in"
 	if p.Mean {
 		rates = "mean in"
@@ -272,6 +271,11 @@ func (d *drawing) rates() {
 		{rates, perSec(p.Rate.In), strong}, {"out", perSec(p.Rate.Out), strong}, {"lag", lag, plain},
 		{p99, span(p.E2E.P99), plain}, pressure,
 	})
+	if p.Bottleneck != "" && pressure.text != "" { // where there is no room, the table of steps marks it
+		if where := "▸ " + cut(p.Bottleneck, 24); x-1+widthOf(where) <= d.s.Width {
+			x = d.s.put(x-1, d.y, d.s.Width, pressure.style, where) + 2
+		}
+	}
 	d.items(x, d.s.Width, []item{failed, {"p50", span(p.E2E.P50), plain}, {"rejected", perSec(p.Rate.Rejected), plain}})
 	d.y++
 }
@@ -361,7 +365,12 @@ func (d *drawing) foot() {
 	if d.l.Moves {
 		all = append(all, item{"< >", "time", plain})
 	}
-	d.items(1, d.s.Width, append(all, item{"↑↓", "step", plain}, item{"pgup pgdn", "scroll", plain}))
+	end := d.s.Width
+	if d.part != "" {
+		end -= widthOf(d.part) + 2
+		d.s.put(end+1, d.y, d.s.Width, accent, d.part)
+	}
+	d.items(1, end, append(all, item{"↑↓", "step", plain}, item{"pgup pgdn", "scroll", plain}))
 }
 
 // one gives "1 thing" or "N things".

@@ -55,7 +55,7 @@ func (e *Endpoint) Look(ctx context.Context, now time.Time) error {
 		return err
 	}
 	e.store.change(func() { e.take(&all, now) })
-	e.ask(ctx, now)
+	e.Ask(ctx, now)
 	return nil
 }
 
@@ -71,30 +71,15 @@ func (s *Store) away(id string, now time.Time, err error) {
 	in.Stale = err.Error()
 }
 
-// ask asks for what is looked at beside the figures.
-func (e *Endpoint) ask(ctx context.Context, now time.Time) {
+// Ask asks for what is looked at beside the figures, as Wants says. What is not answered is asked for at the next look.
+func (e *Endpoint) Ask(ctx context.Context, now time.Time) {
 	wants := e.Wants.Load()
 	if wants&WantErrors != 0 {
-		var all struct {
-			Pipelines []struct {
-				Pipeline string `json:"pipeline"`
-				Errors   []struct {
-					Step      string `json:"step"`
-					Type      string `json:"error_type"`
-					Total     int64  `json:"count_total"`
-					Message   string `json:"sample_message"`
-					Topic     string `json:"sample_topic"`
-					Partition int64  `json:"sample_partition"`
-					Offset    int64  `json:"sample_offset"`
-				} `json:"errors"`
-			} `json:"pipelines"`
-		}
+		var all errorsAnswer
 		if e.get(ctx, "/api/v1/errors", &all) == nil {
 			e.store.change(func() {
 				for _, p := range all.Pipelines {
-					for _, f := range p.Errors {
-						e.takeError(p.Pipeline, now, ErrorCount{f.Step, f.Type, f.Total, math.NaN(), f.Message, f.Topic, f.Partition, f.Offset})
-					}
+					e.takeErrors(p.Pipeline, p.Errors, now)
 				}
 			})
 		}
@@ -102,20 +87,13 @@ func (e *Endpoint) ask(ctx context.Context, now time.Time) {
 	if wants&WantWhy == 0 {
 		return
 	}
-	var all struct {
-		Pipelines []struct {
-			Pipeline string `json:"pipeline"`
-			Holds    []struct {
-				Says string `json:"says"`
-			} `json:"holds"`
-		} `json:"pipelines"`
-	}
+	var all whyAnswer
 	if e.get(ctx, "/api/v1/why", &all) != nil {
 		return
 	}
 	e.store.change(func() {
 		for _, w := range all.Pipelines {
-			p := e.store.pipelineOf(e.store.run(e.name), w.Pipeline)
+			p := e.pipeline(w.Pipeline)
 			if p == nil {
 				continue
 			}
@@ -127,17 +105,35 @@ func (e *Endpoint) ask(ctx context.Context, now time.Time) {
 	})
 }
 
-func (e *Endpoint) takeError(name string, now time.Time, v ErrorCount) {
-	p := e.store.pipelineOf(e.store.run(e.name), name)
+// pipeline gives one that figures are known of; nil: none are.
+func (e *Endpoint) pipeline(name string) *pipeline {
+	in := e.store.run(e.name)
+	if in == nil {
+		return nil
+	}
+	for _, p := range in.pipelines {
+		if p.name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+func (e *Endpoint) takeErrors(name string, all []errorAnswer, now time.Time) {
+	p := e.pipeline(name)
 	if p == nil {
 		return
 	}
-	if t := p.errors[errorKey{v.Step, v.Type}]; t != nil {
-		if at, was := t.last(now); was != nil {
-			v.Rate = perSecond(v.Total-was.Total, now.Sub(at).Seconds())
+	p.errorsKnown = true
+	for _, f := range all {
+		v := &ErrorCount{f.Step, f.Type, f.Total, math.NaN(), f.Message, f.Topic, f.Partition, f.Offset}
+		if t := p.errors[errorKey{v.Step, v.Type}]; t != nil {
+			if at, was := t.last(now); was != nil {
+				v.Rate = perSecond(v.Total-was.Total, now.Sub(at).Seconds())
+			}
 		}
+		e.store.putError(p, now, v)
 	}
-	e.store.putError(p, now, &v)
 }
 
 // take takes in an answer.

@@ -164,6 +164,7 @@ type Pipeline struct {
 	Errors        []ErrorCount
 	Holds         []string // what each partition waits for
 	HoldsKnown    bool     // Holds was asked for
+	ErrorsKnown   bool     // Errors was
 	Of            int      // how many instances it was put together of
 	States        map[string]int
 }

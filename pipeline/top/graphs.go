@@ -13,20 +13,31 @@ type Graph struct {
 	Most   string    // the largest
 }
 
-// graphSpan is how far back graphs go.
+// graphSpan is how far back graphs go at most.
 const graphSpan = 10 * time.Minute
 
-// Graphs gives the figures of a pipeline, and of one of its steps or sinks, over the last ten minutes before the moment, in
-// so many values each.
-func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) []Graph {
+// spanFor gives how far back the graphs go of figures that began so long ago.
+func spanFor(d time.Duration) time.Duration {
+	for _, one := range []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute} {
+		if d <= one {
+			return one
+		}
+	}
+	return graphSpan
+}
+
+// Graphs gives the figures of a pipeline, and of one of its steps or sinks, before the moment, in so many values each, and how
+// far back they go: ten minutes at most.
+func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all []Graph, back time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if columns < 1 || len(s.frames) == 0 {
-		return nil
+		return nil, 0
 	}
 	index, live := s.frameAt(of.At)
 	until := s.frames[index]
-	g := grid{until: until, each: graphSpan / time.Duration(columns), n: columns}
+	back = spanFor(until.Sub(s.frames[0]))
+	g := grid{until: until, each: back / time.Duration(columns), n: columns}
 	g.each = max(g.each, time.Millisecond)
 	var (
 		in, out, failed, lag, inflight = g.line(), g.line(), g.line(), g.line(), g.line()
@@ -66,7 +77,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) []Grap
 			}
 		}
 	}
-	all := []Graph{
+	all = []Graph{
 		graph("in", in, perSec), graph("out", out, perSec), graph("errors", failed, perSec), graph("lag", lag, short),
 		graph("in flight", inflight, short), graph("e2e p99", p99, span),
 	}
@@ -74,7 +85,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) []Grap
 		all = append(all, graph(step+" in", stepIn, perSec), graph(step+" busy", busy, percent), graph(step+" queue", fill, percent),
 			graph(step+" p99", stepP99, span))
 	}
-	return all
+	return all, back
 }
 
 func orGap(n int64) float64 {

@@ -62,10 +62,15 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		return m, again()
 	case tea.KeyPressMsg:
+		of := m.of
 		if quits := m.key(msg.String()); quits {
 			return m, tea.Quit
 		}
-		m.fresh()
+		if m.of != of {
+			m.fresh()
+		} else {
+			m.draw()
+		}
 	}
 	return m, nil
 }
@@ -107,7 +112,9 @@ func (m *Model) key(key string) (quits bool) {
 	case "pgdown", "f":
 		l.Scroll = m.scrolled(5)
 	case "space", " ":
-		l.Frozen = !l.Frozen
+		if l.Frozen = !l.Frozen; !l.Frozen {
+			m.view = m.store.View(m.of)
+		}
 	case "<", ",", "left":
 		m.move(-1)
 	case ">", ".", "right":
@@ -203,19 +210,23 @@ func (m *Model) moveFor(d time.Duration) {
 
 // fresh takes what the store has now, and draws it.
 func (m *Model) fresh() {
-	m.tell()
 	m.seen = m.store.Changes()
 	if !m.look.Frozen || m.view == nil {
 		m.view = m.store.View(m.of)
 	}
-	m.look.Now = m.options.Now()
+	m.draw()
+}
+
+// draw draws what was taken last.
+func (m *Model) draw() {
+	m.tell()
 	m.look.Graphs = nil
 	if p := m.pipeline(); p != nil && m.look.Tab == TabGraphs {
 		step := ""
 		if n := len(p.Steps); n > 0 {
 			step = p.Steps[min(m.look.Step, n-1)].Name
 		}
-		m.look.Graphs = m.store.Graphs(m.of, p.Name, step, GraphColumns(m.width))
+		m.look.Graphs, m.look.Back = m.store.Graphs(m.of, p.Name, step, graphColumns(m.width, step))
 	}
 	m.drawn = m.Screen().Terminal(m.options.Color, m.options.ASCII)
 	m.drawnAt = m.options.Now()

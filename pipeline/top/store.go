@@ -52,16 +52,16 @@ type instance struct {
 
 // pipeline is one of an instance.
 type pipeline struct {
-	name       string
-	stats      series[Pipeline] // without what follows
-	steps      []*tracked[Step]
-	partitions map[partitionKey]*tracked[Partition]
-	errors     map[errorKey]*tracked[ErrorCount]
-	notes      []*tracked[string] // what is wrong, by what; "": it is right again
-	ended      *Pipeline          // its totals, said when it ended
-	endedAt    time.Time
-	holds      []string
-	holdsKnown bool
+	name                    string
+	stats                   series[Pipeline] // without what follows
+	steps                   []*tracked[Step]
+	partitions              map[partitionKey]*tracked[Partition]
+	errors                  map[errorKey]*tracked[ErrorCount]
+	notes                   []*tracked[string] // what is wrong, by what; "": it is right again
+	ended                   *Pipeline          // its totals, said when it ended
+	endedAt                 time.Time
+	holds                   []string
+	holdsKnown, errorsKnown bool
 }
 
 // tracked is a thing with its values.

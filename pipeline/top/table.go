@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -65,7 +66,7 @@ func writePipeline(out io.Writer, v *View, p *Pipeline) {
 		pressure = unknown
 	}
 	fmt.Fprintf(out, "end to end p50 %s, p95 %s, p99 %s; lag %s, %s old; oldest in flight %s; commit age %s; back pressure %s\n", span(p.E2E.P50), span(p.E2E.P95),
-		span(p.E2E.P99), wholeOr(p.Lag.Sum), spanOf(p.Lag.AgeMs), spanOf(p.OldestMs), spanOf(p.CommitAgeMs), pressure)
+		span(p.E2E.P99), plainOr(p.Lag.Sum), spanOf(p.Lag.AgeMs), spanOf(p.OldestMs), spanOf(p.CommitAgeMs), pressure)
 	for _, text := range append([]string{p.Error, p.Away}, p.Notes...) {
 		if text != "" {
 			fmt.Fprintf(out, "! %s\n", clean(text))
@@ -86,7 +87,7 @@ func writeSteps(out io.Writer, p *Pipeline) {
 			queue = fmt.Sprintf("%d/%d", s.Queue.Len, s.Queue.Cap)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", clean(s.Name), clean(s.Kind), s.In, short(s.Rate.In),
-			s.Out, short(s.Rate.Out), s.Filtered, s.Rejected, s.Errors, s.Retries, s.InFlight, queue, percent(s.Queue.Fill), wholeOr(s.Workers),
+			s.Out, short(s.Rate.Out), s.Filtered, s.Rejected, s.Errors, s.Retries, s.InFlight, queue, percent(s.Queue.Fill), plainOr(s.Workers),
 			percent(s.Shares.Busy), percent(s.Shares.Idle), percent(s.Shares.Blocked), span(s.Latency.P50), span(s.Latency.P95), span(s.Latency.P99), spanOf(s.OldestMs))
 	}
 	_ = t.Flush() // into a buffer, whose Flush has the error
@@ -103,7 +104,7 @@ func writePartitions(out io.Writer, p *Pipeline) {
 		if f.Paused {
 			paused = "paused"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", clean(place(f.Topic, f.Partition)), wholeOr(f.Lag), spanOf(f.AgeMs), wholeOr(f.Committed), wholeOr(f.End),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", clean(place(f.Topic, f.Partition)), plainOr(f.Lag), spanOf(f.AgeMs), plainOr(f.Committed), plainOr(f.End),
 			spanOf(f.CommitAgeMs), paused, clean(f.Instance))
 	}
 	_ = t.Flush()
@@ -123,6 +124,14 @@ func writeErrors(out io.Writer, p *Pipeline) {
 	if left := len(p.Errors) - mostListed; left > 0 {
 		fmt.Fprintf(out, "and %s of errors that are fewer\n", one(left, "kind"))
 	}
+}
+
+// plainOr writes a number that is -1 when it is not known.
+func plainOr(n int64) string {
+	if n < 0 {
+		return unknown
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // clean makes a text of others harmless, in one line.

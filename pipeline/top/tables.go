@@ -2,15 +2,15 @@ package top
 
 import (
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 )
 
 // steps draws the table of steps and sinks.
 func (d *drawing) steps() {
 	all := d.p.Steps
-	// What is beneath has four lines at least: its head, and three.
-	room := d.s.Height - d.y - 1 - 4 - 1
+	// What is beneath has five lines at least: the tabs, its head, and three.
+	room := d.s.Height - d.y - 1 - 5 - 1
 	if len(all) == 0 {
 		d.s.put(1, d.y, d.s.Width, faint, "no figures of steps yet")
 		d.y++
@@ -20,18 +20,18 @@ func (d *drawing) steps() {
 	fit, name := columnsFor(d.s.Width, all)
 	selected := min(max(d.l.Step, 0), len(all)-1)
 	first := min(max(selected-room/2, 0), len(all)-room)
-	head := "STEP"
+	title := "STEP"
 	if room < len(all) {
-		head = fmt.Sprintf("STEP %d-%d/%d", first+1, first+room, len(all))
+		title = fmt.Sprintf("STEP %d-%d/%d", first+1, first+room, len(all))
 	}
-	x := d.s.put(3, d.y, 3+name, faint, cut(head, name))
-	x = 3 + name
+	d.s.put(3, d.y, 3+name, faint, cut(title, name))
+	x := 3 + name
 	for _, c := range fit {
-		title := pad(c.name, c.width)
+		of := pad(c.name, c.width)
 		if c.name == "QUEUE" || c.name == "KIND" {
-			title = c.name
+			of = c.name
 		}
-		d.s.put(x+1, d.y, d.s.Width, faint, title)
+		d.s.put(x+1, d.y, d.s.Width, faint, of)
 		x += c.width + 1
 	}
 	d.y++
@@ -90,56 +90,53 @@ func (d *drawing) tabs() {
 		}
 		x = d.s.put(x, d.y, d.s.Width, st, name) + 1
 	}
-	head := d.y
 	d.y++
 	room := d.s.Height - 1 - d.y
-	lines := d.tabLines(room)
-	top := 0
-	if d.l.Tab == TabLog {
-		top = max(len(lines.rows)-room+lines.heads, 0) // the latest are beneath
+	lines := d.tabLines()
+	for _, row := range lines.heads {
+		d.row(row)
 	}
-	most := max(len(lines.rows)-(room-lines.heads), 0)
-	if d.l.Tab == TabLog {
-		top = max(top-d.l.Scroll, 0)
-	} else {
-		top = min(d.l.Scroll, most)
+	room = max(room-len(lines.heads), 0)
+	last := max(lines.n-room, 0) // where the last lines are seen
+	first := min(d.l.Scroll, last)
+	if d.l.Tab == TabLog { // the latest are beneath
+		first = max(last-d.l.Scroll, 0)
 	}
-	shown := lines.rows[:lines.heads]
-	rest := lines.rows[lines.heads:]
-	top = min(top, max(len(rest)-(room-lines.heads), 0))
-	rest = rest[min(top, len(rest)):min(top+max(room-lines.heads, 0), len(rest))]
-	if n := len(lines.rows) - lines.heads; n > len(rest) {
-		part := fmt.Sprintf(" %s-%s of %s ", whole(int64(top+1)), whole(int64(top+len(rest))), whole(int64(n)))
-		if at := d.s.Width - widthOf(part) - 1; at > x {
-			d.s.put(at, head, d.s.Width, faint, part)
-		}
+	end := min(first+room, lines.n)
+	if end-first < lines.n {
+		d.part = fmt.Sprintf("%s-%s of %s", whole(int64(first+1)), whole(int64(end)), whole(int64(lines.n)))
 	}
-	for _, row := range slices.Concat(shown, rest) {
-		if d.y >= d.s.Height-1 {
-			return
-		}
-		at := 1
-		for _, part := range row {
-			at = d.s.put(at, d.y, d.s.Width, part.style, part.text)
-		}
-		d.y++
+	for i := first; i < end; i++ {
+		d.row(lines.row(i))
 	}
 }
 
-// tabRows are the lines of a tab: the first of them, so many, do not scroll.
+// row draws a line of the tab, if there is one left.
+func (d *drawing) row(row []item) {
+	if d.y >= d.s.Height-1 {
+		return
+	}
+	at := 1
+	for _, part := range row {
+		at = d.s.put(at, d.y, d.s.Width, part.style, part.text)
+	}
+	d.y++
+}
+
+// tabRows are the lines of a tab: its heads, which do not scroll, and so many others.
 type tabRows struct {
-	rows  [][]item
-	heads int
+	heads [][]item
+	n     int
+	row   func(i int) []item
 }
 
-func said(st style, texts ...string) (t tabRows) {
-	for _, text := range texts {
-		t.rows = append(t.rows, []item{{"", text, st}})
-	}
-	return t
+func said(text string) (t tabRows) {
+	return tabRows{heads: [][]item{{{"", text, faint}}}}
 }
 
-func (d *drawing) tabLines(room int) tabRows {
+func head(text string) [][]item { return [][]item{{{"", text, faint}}} }
+
+func (d *drawing) tabLines() tabRows {
 	switch d.l.Tab {
 	case TabErrors:
 		return d.errorRows()
@@ -156,31 +153,32 @@ func (d *drawing) tabLines(room int) tabRows {
 func (d *drawing) partitionRows() tabRows {
 	all := d.p.Partitions
 	if len(all) == 0 {
-		return said(faint, "no partitions: none is assigned, the source has none, or the log has not told yet (every log.partitions_every)")
+		return said("no partitions: none is assigned, the source has none, or the log has not told yet (every log.partitions_every)")
 	}
-	name, several := len("TOPIC/PARTITION"), false
-	for _, p := range all {
-		name = max(name, widthOf(place(p.Topic, p.Partition)))
-		several = several || p.Instance != all[0].Instance
+	topic, largest, several := 0, int64(0), false
+	for i := range all {
+		topic, largest = max(topic, widthOf(all[i].Topic)), max(largest, all[i].Partition)
+		several = several || all[i].Instance != all[0].Instance
 	}
-	name = min(name, max(d.s.Width-52, 16))
-	rows := tabRows{heads: 1}
-	head := fit("TOPIC/PARTITION", name) + pad("LAG", 12) + pad("AGE", 8) + pad("COMMITTED", 15) + pad("COMMIT AGE", 12) + "  "
-	rows.rows = append(rows.rows, []item{{"", head, faint}})
-	for _, p := range all {
-		row := []item{
-			{"", fit(place(p.Topic, p.Partition), name), plain}, {"", pad(wholeOr(p.Lag), 12) + pad(spanOf(p.AgeMs), 8), plain},
-			{"", pad(wholeOr(p.Committed), 15) + pad(spanOf(p.CommitAgeMs), 12) + "  ", plain},
-		}
-		if p.Paused {
-			row = append(row, item{"", "paused ", fair})
-		}
-		if several {
-			row = append(row, item{"", p.Instance, faint})
-		}
-		rows.rows = append(rows.rows, row)
+	name := min(max(topic+1+len(strconv.FormatInt(largest, 10)), len("TOPIC/PARTITION")), max(d.s.Width-52, 16))
+	return tabRows{
+		heads: head(fit("TOPIC/PARTITION", name) + pad("LAG", 12) + pad("AGE", 8) + pad("COMMITTED", 15) + pad("COMMIT AGE", 12) + "  "),
+		n:     len(all),
+		row: func(i int) []item {
+			p := &all[i]
+			row := []item{
+				{"", fit(place(p.Topic, p.Partition), name), plain}, {"", pad(wholeOr(p.Lag), 12) + pad(spanOf(p.AgeMs), 8), plain},
+				{"", pad(wholeOr(p.Committed), 15) + pad(spanOf(p.CommitAgeMs), 12) + "  ", plain},
+			}
+			if p.Paused {
+				row = append(row, item{"", "paused ", fair})
+			}
+			if several {
+				row = append(row, item{"", p.Instance, faint})
+			}
+			return row
+		},
 	}
-	return rows
 }
 
 // place names a partition.
@@ -195,61 +193,73 @@ func fit(text string, width int) string {
 func (d *drawing) errorRows() tabRows {
 	all := d.p.Errors
 	if len(all) == 0 {
-		return said(faint, "no errors")
+		if !d.p.ErrorsKnown && !d.l.FromLog {
+			return said("asking")
+		}
+		return said("no errors")
 	}
 	step, kind := len("STEP"), len("ERROR")
-	for _, e := range all {
-		step, kind = max(step, min(widthOf(e.Step), 20)), max(kind, min(widthOf(e.Type), 24))
+	for i := range all {
+		step, kind = max(step, min(widthOf(all[i].Step), 20)), max(kind, min(widthOf(all[i].Type), 24))
 	}
-	rows := tabRows{heads: 1}
-	rows.rows = append(rows.rows, []item{{"", fit("STEP", step) + "  " + fit("ERROR", kind) + pad("TOTAL", 11) + pad("RATE", 9) + "  LAST OF THEM", faint}})
-	for _, e := range all {
-		st := plain
-		if e.Rate > 0 {
-			st = fair
-		}
-		sample := e.Sample
-		if e.Topic != "" {
-			sample = fmt.Sprintf("%s@%d: %s", place(e.Topic, e.Partition), e.Offset, sample)
-		}
-		rows.rows = append(rows.rows, []item{
-			{"", fit(e.Step, step) + "  ", plain}, {"", fit(e.Type, kind), st},
-			{"", pad(whole(e.Total), 11) + pad(perSec(e.Rate), 9) + "  ", plain}, {"", strings.ReplaceAll(sample, "\n", " "), faint},
-		})
+	return tabRows{
+		heads: head(fit("STEP", step) + "  " + fit("ERROR", kind) + pad("TOTAL", 11) + pad("RATE", 9) + "  LAST OF THEM"),
+		n:     len(all),
+		row: func(i int) []item {
+			e := &all[i]
+			st := plain
+			if e.Rate > 0 {
+				st = fair
+			}
+			sample := e.Sample
+			if e.Topic != "" {
+				sample = fmt.Sprintf("%s@%d: %s", place(e.Topic, e.Partition), e.Offset, sample)
+			}
+			return []item{
+				{"", fit(e.Step, step) + "  ", plain}, {"", fit(e.Type, kind), st},
+				{"", pad(whole(e.Total), 11) + pad(perSec(e.Rate), 9) + "  ", plain}, {"", strings.ReplaceAll(sample, "\n", " "), faint},
+			}
+		},
 	}
-	return rows
 }
 
 func (d *drawing) whyRows() tabRows {
 	switch {
 	case d.l.FromLog:
-		return said(faint, "a log does not tell what each record waits for: ask the process, with penstock top --addr or penstock why")
+		return said("a log does not tell what each record waits for: ask the process, with penstock top --addr or penstock why")
 	case !d.p.HoldsKnown:
-		return said(faint, "asking")
+		return said("asking")
 	case len(d.p.Holds) == 0:
-		return said(faint, "no record waits")
+		return said("no record waits")
 	}
-	var rows tabRows
-	for _, h := range d.p.Holds {
+	var lines []string
+	for _, h := range d.p.Holds[:min(len(d.p.Holds), mostHolds)] {
 		for i, line := range folded(h, d.s.Width-4) {
 			if i > 0 {
 				line = "  " + line
 			}
-			rows.rows = append(rows.rows, []item{{"", line, plain}})
+			lines = append(lines, line)
 		}
 	}
-	return rows
+	if left := len(d.p.Holds) - mostHolds; left > 0 {
+		lines = append(lines, fmt.Sprintf("and %s that wait for less long: penstock why has all", one(left, "partition")))
+	}
+	return tabRows{n: len(lines), row: func(i int) []item { return []item{{"", lines[i], plain}} }}
 }
 
+// mostHolds is how many partitions the tab of why has: they stand in the order in which they matter.
+const mostHolds = 100
+
 func (d *drawing) eventRows() tabRows {
-	if len(d.v.Events) == 0 {
+	all := d.v.Events
+	if len(all) == 0 {
 		if d.l.FromLog {
-			return said(faint, "nothing has happened")
+			return said("nothing has happened")
 		}
-		return said(faint, "nothing has changed since top looks; the process's own log has more: penstock top --file app.log")
+		return said("nothing has changed since top looks; the process's own log has more: penstock top --file app.log")
 	}
-	var rows tabRows
-	for _, e := range d.v.Events {
+	return tabRows{n: len(all), row: func(i int) []item {
+		e := &all[i]
 		st := plain
 		switch e.Level {
 		case "error", "fatal":
@@ -264,63 +274,35 @@ func (d *drawing) eventRows() tabRows {
 		if e.Name != "log" {
 			row = append(row, item{"", e.Name + " ", accent})
 		}
-		rows.rows = append(rows.rows, append(row, item{"", strings.ReplaceAll(e.Message, "\n", " "), plain}))
-	}
-	return rows
+		return append(row, item{"", strings.ReplaceAll(e.Message, "\n", " "), plain})
+	}}
 }
 
 func (d *drawing) graphRows() tabRows {
-	var rows tabRows
-	name := 0
-	for _, g := range d.l.Graphs {
+	all := d.l.Graphs
+	if len(all) == 0 {
+		return said("no figures yet")
+	}
+	title := "LAST " + strings.ToUpper(long(d.l.Back))
+	name := len(title)
+	for _, g := range all {
 		name = max(name, min(widthOf(g.Name), 20))
 	}
-	if len(d.l.Graphs) == 0 {
-		return said(faint, "no figures yet")
+	return tabRows{
+		heads: head(fit(title, name) + pad("NOW", 9) + pad("MOST", 9)),
+		n:     len(all),
+		row: func(i int) []item {
+			g, top := &all[i], 0.0
+			for _, f := range g.Values {
+				top = max(top, known(f))
+			}
+			return []item{{"", fit(g.Name, name), plain}, {"", pad(g.Now, 9) + pad(g.Most, 9) + "  ", plain}, {"", spark(g.Values, top), accent}}
+		},
 	}
-	head := fit("LAST 10 MINUTES", name) + pad("NOW", 9) + pad("MOST", 9)
-	rows.heads, rows.rows = 1, [][]item{{{"", head, faint}}}
-	for _, g := range d.l.Graphs {
-		top := 0.0
-		for _, f := range g.Values {
-			top = max(top, known(f))
-		}
-		rows.rows = append(rows.rows, []item{{"", fit(g.Name, name), plain}, {"", pad(g.Now, 9) + pad(g.Most, 9) + "  ", plain}, {"", spark(g.Values, top), accent}})
-	}
-	return rows
 }
 
-// GraphColumns is how many values a graph has on a screen of that width.
-func GraphColumns(width int) int { return max(width-44, 10) }
-
-// helpLines say what the keys do.
-var helpLines = []string{
-	"p e w l g    partitions, errors, why, events, graphs of ten minutes",
-	"↑ ↓          select a step; the graphs show it too",
-	"pgup pgdn    scroll what is beneath the steps",
-	"tab          the next pipeline, shift+tab the one before",
-	"i            all instances together, or one after the other",
-	"space        freeze the figures, and go on",
-	"< >          of a log: an interval back, and forth; { } ten minutes",
-	"?            this page; q quits",
-	"",
-	"▸ marks the step that holds up the others. BUSY, IDLE, BLKD: the share of its workers'",
-	"time that they worked, had nothing to do, waited to hand over. QUEUE: what waits in front.",
-	"Of several instances counts and rates are added up; times and percentiles are the worst.",
-	"Rates and percentiles are of the last interval; of a run that has ended, of all of it.",
-	"A narrow screen leaves out, in this order:",
-}
-
-func drawHelp(s *Screen, l *Looking) {
-	s.put(1, 0, s.Width, strong, "penstock top")
-	y := 2
-	lines := slices.Concat(helpLines, folded(strings.Join(LeftOut(), " "), max(s.Width-4, 10)))
-	for _, line := range lines {
-		if y >= s.Height-1 {
-			break
-		}
-		s.put(1, y, s.Width, plain, cut(line, s.Width-2))
-		y++
-	}
-	s.put(1, s.Height-1, s.Width, faint, "any key goes back")
+// graphColumns is how many values a graph has on a screen of that width, beside the names of a step's.
+func graphColumns(width int, step string) int {
+	name := min(max(len("LAST 10M00S"), widthOf(step)+len(" queue")), 20)
+	return max(width-name-22, 10)
 }

@@ -170,7 +170,11 @@ func (p *pipeline) at(in *instance, t time.Time) *Pipeline {
 		}
 	}
 	for _, s := range p.partitions {
-		if _, v := s.last(t); v != nil {
+		_, v := s.last(t)
+		if v == nil && over { // it was given back at the end
+			_, v = s.before(t)
+		}
+		if v != nil {
 			now.Partitions = append(now.Partitions, *v)
 			now.Lag.AgeMs = max(now.Lag.AgeMs, v.AgeMs)
 		}
@@ -191,7 +195,7 @@ func (p *pipeline) at(in *instance, t time.Time) *Pipeline {
 			now.Notes = append(now.Notes, *v)
 		}
 	}
-	now.Holds, now.HoldsKnown = p.holds, p.holdsKnown
+	now.Holds, now.HoldsKnown, now.ErrorsKnown = p.holds, p.holdsKnown, p.errorsKnown
 	switch {
 	case over:
 		now.rest(in, t)
@@ -284,6 +288,7 @@ func (p *Pipeline) join(o *Pipeline) {
 	p.Error, p.Away = cmp.Or(p.Error, o.Error), cmp.Or(p.Away, o.Away)
 	p.Notes = append(p.Notes, o.Notes...)
 	p.Holds, p.HoldsKnown = append(p.Holds, o.Holds...), p.HoldsKnown || o.HoldsKnown
+	p.ErrorsKnown = p.ErrorsKnown || o.ErrorsKnown
 	p.Partitions = append(p.Partitions, o.Partitions...)
 	p.joinSteps(o.Steps)
 	p.joinErrors(o.Errors)

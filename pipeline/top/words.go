@@ -123,7 +123,7 @@ func percent(f float64) string {
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return unknown
-	case f > 0 && f < 0.0995:
+	case f >= 0.0005 && f < 0.0995:
 		return strconv.FormatFloat(100*f, 'f', 1, 64) + "%"
 	}
 	return strconv.FormatFloat(100*f, 'f', 0, 64) + "%"

@@ -207,6 +207,9 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 	if v.Away == "" && a.Source.Connected != nil && !*a.Source.Connected && a.State == "running" {
 		v.Away = "the source is not connected"
 	}
+	for _, h := range a.Stalled {
+		v.Notes = append(v.Notes, h.Says)
+	}
 	var d time.Duration
 	if at, was := p.stats.last(now); was != nil {
 		d = now.Sub(at)
@@ -214,9 +217,6 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 		e.changed(p.name, was, v, now)
 	}
 	v.IntervalMs = d.Milliseconds()
-	for _, h := range a.Stalled {
-		v.Notes = append(v.Notes, h.Says)
-	}
 	s.putStats(p, v)
 	before := map[Role]map[string]*Step{RoleStep: {}, RoleSink: {}, RoleDeadLetters: {}}
 	for _, t := range p.steps {

@@ -37,7 +37,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 	index, live := s.frameAt(of.At)
 	until := s.frames[index]
 	back = spanFor(until.Sub(s.frames[0]))
-	g := grid{until: until, each: back / time.Duration(columns), n: columns}
+	g := grid{until: until, last: s.lastOf(index), each: back / time.Duration(columns), n: columns}
 	g.each = max(g.each, time.Millisecond)
 	var (
 		in, out, failed, lag, inflight = g.line(), g.line(), g.line(), g.line(), g.line()
@@ -46,7 +46,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 	)
 	shown := 0
 	for _, one := range s.instances {
-		if _, there := one.at(until, live); !there {
+		if _, there := one.at(g.last, live); !there {
 			continue
 		}
 		if shown++; of.Instance >= 0 && shown-1 != of.Instance {
@@ -98,6 +98,7 @@ func orGap(n int64) float64 {
 // A grid is where values go: so many places up to a moment.
 type grid struct {
 	until time.Time
+	last  time.Time // what comes in the lines of the same interval is of it too
 	each  time.Duration
 	n     int
 }
@@ -114,7 +115,7 @@ func (g *grid) line() []float64 {
 func (g *grid) place(t time.Time) int {
 	ago := g.until.Sub(t)
 	if ago < 0 {
-		return g.n
+		return g.n - 1
 	}
 	return g.n - 1 - int(ago/g.each)
 }
@@ -136,7 +137,7 @@ func walk[T any](g *grid, s *series[T], interval func(*T) int64, readings []read
 		own[i] = g.line()
 	}
 	from := s.until(g.until.Add(-time.Duration(g.n+1) * g.each))
-	for k := from; k < s.until(g.until); k++ {
+	for k := from; k < s.until(g.last); k++ {
 		v, last := s.values[k], g.place(s.at[k])
 		first := last
 		if interval != nil {

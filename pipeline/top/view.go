@@ -46,6 +46,14 @@ func (s *Store) frameAt(at time.Time) (index int, live bool) {
 	return i, false
 }
 
+// lastOf gives the moment up to which everything is of an interval, and nothing of the next: the lines of one follow each other.
+func (s *Store) lastOf(index int) time.Time {
+	if index+1 < len(s.frames) {
+		return s.frames[index+1].Add(-1)
+	}
+	return s.latest
+}
+
 // View puts together what is known of a moment. Nothing of it is changed later.
 func (s *Store) View(of ViewOf) *View {
 	s.mu.Lock()
@@ -53,13 +61,10 @@ func (s *Store) View(of ViewOf) *View {
 	v := &View{Source: s.source, Problem: s.problem, Ended: s.ended, Shown: All, Frames: len(s.frames), LeftOut: s.left}
 	index, live := s.frameAt(of.At)
 	v.Frame, v.Live = index+1, live
-	until := s.latest
+	until := s.lastOf(index)
 	v.At = s.latest
 	if !live {
 		v.At = s.frames[index]
-		if index+1 < len(s.frames) {
-			until = s.frames[index+1].Add(-1) // all of its interval, and nothing of the next
-		}
 	}
 	var shown []*instance
 	for _, in := range s.instances {

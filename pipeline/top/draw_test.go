@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -129,4 +130,34 @@ func TestPictureIsOfTheRecordedRun(t *testing.T) {
 	if got != string(want) {
 		t.Errorf("%s is not what top draws; go test ./pipeline/top -update writes it anew", picture)
 	}
+}
+
+// TestTheManualHasAllMembers: what --json writes is described, and the order in which columns are left out.
+func TestTheManualHasAllMembers(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, manual, _ := strings.Cut(string(text), "## Watching on a terminal")
+	manual, _, _ = strings.Cut(manual, "\n## ")
+	if order := strings.Join(LeftOut(), " "); !strings.Contains(manual, order) {
+		t.Errorf("the manual does not say what is left out: %s", order)
+	}
+	var members func(reflect.Type)
+	members = func(of reflect.Type) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for i := range of.NumField() {
+			f := of.Field(i)
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && !strings.Contains(manual, "`"+name+"`") {
+				t.Errorf("the manual does not have %s of %s", name, of.Name())
+			}
+			members(f.Type)
+		}
+	}
+	members(reflect.TypeFor[viewJSON]())
 }

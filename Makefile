@@ -6,7 +6,7 @@ PACKAGES ?= ./...
 .PHONY: help demo test check test-real chaos chaos-seeds workloads memory observed scrape-docs bench build release-snapshot test-install
 
 help: ## print this help
-	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
+	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-16s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
 
 demo: ## 10,000 real flights through an embedded broker, checked (KEEP=1 leaves the broker up)
 	CGO_ENABLED=0 $(GO) run ./cmd/penstock demo $(if $(KEEP),--keep)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // value is that of a field whose name has the form of http.Header.
@@ -14,6 +16,20 @@ func value(h http.Header, name string) string {
 		return lines[0]
 	}
 	return ""
+}
+
+// withTrace gives a header with that of the trace that a call is part of. What it has itself stays.
+func withTrace(h http.Header, t tracing.Context) http.Header {
+	out := h.Clone()
+	if out == nil {
+		out = http.Header{}
+	}
+	for _, add := range t.Call() {
+		if name := http.CanonicalHeaderKey(add.Name); len(out[name]) == 0 {
+			out[name] = []string{string(add.Value)}
+		}
+	}
+	return out
 }
 
 // CheckHeader refuses a header that would change the request's structure.

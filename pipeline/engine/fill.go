@@ -32,10 +32,9 @@ import (
 // A filler makes the records of the batches that wait with their lanes, a chunk at a
 // time, and sends them to the first step. It survives a panic in Fill and in the key function.
 type filler struct {
-	p    *shared
-	out  *pipe         // to the first step
-	seed maphash.Seed  // of the keys' hashes
-	keys bool          // records need their keys' hash
+	p   *shared
+	out *pipe // to the first step
+	hashing
 	wake chan struct{} // capacity 1: something has changed for a lane that was passed over
 
 	mu     sync.Mutex
@@ -45,6 +44,7 @@ type filler struct {
 	ready  []*chunk // chunks that are made, and not sent yet
 	hashed int      // how many records of the first of them have their key's hash
 	told   int      // of how many of these the budget of rejections knows
+	skip   int      // how many records pass before the next one that the Tracer has chosen
 
 	// What is made at the moment.
 	lane     *lane
@@ -58,8 +58,18 @@ type filler struct {
 	pc       *piece     // of its last records, while more records of the batch may join it
 }
 
+// hashing is how keys are hashed.
+type hashing struct {
+	seed maphash.Seed
+	keys bool // records need their keys' hash
+}
+
 func newFiller(p *shared, out *pipe) *filler {
-	return &filler{p: p, out: out, seed: maphash.MakeSeed(), keys: p.opts.needKeys(), wake: make(chan struct{}, 1)}
+	f := &filler{p: p, out: out, hashing: hashing{maphash.MakeSeed(), p.opts.needKeys()}, wake: make(chan struct{}, 1)}
+	if p.opts.Tracer != nil {
+		f.skip = p.opts.Tracer.Skip()
+	}
+	return f
 }
 
 // work sends what is made, or makes the next chunk of a lane. It gives false when
@@ -279,17 +289,22 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 		return false
 	}
 	f.pc = pc
+	headers := false
 	f.c.mu.Lock()
 	for i := range n {
 		it := item{&b.recs[at+i], &b.tracks[at+i]}
 		*it.track = track{piece: pc, index: uint8(index + i)}
 		if len(it.rec.Headers()) > 0 {
 			it.takeHistory()
+			headers = true
 		}
 		it.measure()
 		f.c.recs = append(f.c.recs, it)
 	}
 	f.c.mu.Unlock()
+	if f.p.opts.Tracer != nil {
+		f.trace(pc, b, at, n, index, headers)
+	}
 	f.weight += weight
 	if in.owed {
 		in.charge.grow(weight)

@@ -128,6 +128,14 @@ func (o *output) emitter(pipeline, step string) *Emitter {
 	return e
 }
 
+// Instance gives the service_instance_id of its events; "" of one that discards.
+func (e *Emitter) Instance() string {
+	if e == nil {
+		return ""
+	}
+	return e.out.opts.Instance
+}
+
 // Pipeline gives an emitter that stamps the pipeline, under the name that the options give it.
 func (e *Emitter) Pipeline(name string) *Emitter {
 	if e == nil {

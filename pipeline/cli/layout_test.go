@@ -71,7 +71,7 @@ var importRules = []importRule{
 	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch", "pipeline/tracing")},
 	{packages: []string{"sinks/lines"}, own: contract("pipeline/fixture")},
 	{packages: []string{"pipeline/textformat"}, own: []string{"pipeline/jsontext"}, others: []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "golang.org/x/text"}},
-	{packages: []string{"pipeline/calls"}, own: contract("pipeline/event")},
+	{packages: []string{"pipeline/calls"}, own: contract("pipeline/event", "pipeline/tracing")},
 	{packages: []string{"stages/scrape/robotstxt"}, own: []string{}, others: []string{}},
 	{packages: []string{"stages/scrape/webpage"}, own: []string{"pipeline/jsontext"}, others: []string{"github.com/andybalholm/cascadia", "golang.org/x/net/html"}},
 	{packages: []string{"pipeline/redact"}, own: contract("pipeline/deadletter"), others: []string{}},

@@ -18,14 +18,18 @@ func value(h http.Header, name string) string {
 	return ""
 }
 
-// withTrace gives a header with that of the trace that a call is part of. What it has itself stays.
-func withTrace(h http.Header, t tracing.Context) http.Header {
-	out := h.Clone()
+// traced gives the header of a request with that of the trace that the call is part of. What the file gives itself stays. Where
+// records choose whom to call nothing is added: a trace tells a stranger how records go through other people's programs.
+func (h *HTTP) traced(own http.Header, t tracing.Context) http.Header {
+	if h.options.Egress != nil {
+		return own
+	}
+	out := own.Clone()
 	if out == nil {
 		out = http.Header{}
 	}
 	for _, add := range t.Call() {
-		if name := http.CanonicalHeaderKey(add.Name); len(out[name]) == 0 {
+		if name := http.CanonicalHeaderKey(add.Name); len(out[name]) == 0 && len(h.header[headerKey(name)]) == 0 {
 			out[name] = []string{string(add.Value)}
 		}
 	}

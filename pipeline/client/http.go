@@ -220,8 +220,8 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		defer cancel()
 	}
 	x := attempt{ctx: ctx, address: r.Address, limit: timeLeft(ctx)}
-	if t := tracing.Of(ctx); t != nil && h.options.Egress == nil {
-		r.Header = withTrace(r.Header, t)
+	if t := tracing.Of(ctx); t != nil {
+		r.Header = h.traced(r.Header, t)
 	}
 	var err error
 	if x.req, err = h.request(ctx, r); err != nil {

@@ -296,7 +296,7 @@ func (sl *slot) leave(err error) (counts bool) {
 	var r pipeline.CallResult
 	if sl.begun {
 		sl.begun = false
-		sl.endAttempt(err, time.Now())
+		sl.endAttempt(entry, err, time.Now())
 		sl.stop()
 		sl.stop = nil
 		c.took = time.Since(c.started)

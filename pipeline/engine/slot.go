@@ -153,7 +153,7 @@ func (sl *slot) end(err error) {
 // the record came, and counts whether the attempt is one of those that the step allows.
 func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Time, kept, counts bool) {
 	c, s := sl.c, sl.s
-	sl.endAttempt(err, now)
+	sl.endAttempt(nil, err, now)
 	var t increments
 	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.stepsCtx.Err() != nil, &t)
 	switch {

@@ -63,6 +63,10 @@ type Computed struct {
 type Result struct {
 	Outcome   string // "": it goes on; else filtered, rejected, abandoned
 	ErrorType string // as in events; "": there was no error
+	// Answered says of an attempt that made no call where its answer is from: cache, or equal_call. "": it made one. Of is then what
+	// that call was told of its trace (package tracing); nil: that is not known.
+	Answered string
+	Of       any
 }
 
 // A StepTrace is what a step that waits does with a record.
@@ -223,12 +227,15 @@ func (sl *slot) traceAttempt(ctx context.Context) context.Context {
 	return ctx
 }
 
-// endAttempt ends the attempt at work in the trace, if there is one.
-func (sl *slot) endAttempt(err error, now time.Time) {
+// endAttempt ends the attempt at work in the trace, if there is one. call is that of an Admitter, which may say whose answer it took.
+func (sl *slot) endAttempt(call pipeline.Call, err error, now time.Time) {
 	if sl.span == nil {
 		return
 	}
 	var r Result
+	if a, ok := call.(interface{ Answered() (how string, of any) }); ok {
+		r.Answered, r.Of = a.Answered()
+	}
 	_, further := pipeline.NextCall(err)
 	switch {
 	case further:

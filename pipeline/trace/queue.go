@@ -23,7 +23,6 @@ import (
 
 const (
 	maxBatch = 512                    // spans of a request
-	linger   = time.Second            // how long the first span of a request waits for others
 	maxTries = 5                      // of one batch
 	backoff  = 500 * time.Millisecond // before the second try; it doubles
 )
@@ -108,7 +107,7 @@ func (q *queue) run() {
 
 // collect waits for more spans, for a while.
 func (q *queue) collect(batch []sdk.ReadOnlySpan) []sdk.ReadOnlySpan {
-	timer := time.NewTimer(linger)
+	timer := time.NewTimer(q.options.linger)
 	defer timer.Stop()
 	for len(batch) < maxBatch {
 		select {

@@ -40,6 +40,8 @@ type Options struct {
 	// Note when it does. nil: nobody is told.
 	Warn func(err error, dropped int64)
 	Note func(text string)
+
+	linger time.Duration // how long the first span of a request waits for others; 0: a second
 }
 
 // Traces makes and sends the spans of a process. It is safe for concurrent use.
@@ -54,6 +56,9 @@ type Traces struct {
 func New(o Options) (*Traces, error) {
 	if o.Queue <= 0 {
 		o.Queue = DefaultQueue
+	}
+	if o.linger == 0 {
+		o.linger = time.Second
 	}
 	address, err := Address(o.Endpoint)
 	if err != nil {

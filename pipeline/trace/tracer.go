@@ -148,10 +148,25 @@ func (r *record) message() []pipeline.Header {
 	return r.headers
 }
 
+// spanOf gives the span that a call was told of, as far as that was of this package.
+func spanOf(told any) (s otel.SpanContext, ok bool) {
+	a, ok := told.(*attempt)
+	if !ok {
+		return otel.SpanContext{}, false
+	}
+	return a.span.SpanContext(), true
+}
+
 // end ends a span with what has come of it.
 func end(span otel.Span, r engine.Result, at time.Time) {
 	if r.Outcome != "" {
 		span.SetAttributes(attribute.String("penstock.outcome", r.Outcome))
+	}
+	if r.Answered != "" {
+		span.SetAttributes(attribute.String("penstock.answered.from", r.Answered))
+		if of, ok := spanOf(r.Of); ok {
+			span.AddLink(otel.Link{SpanContext: of})
+		}
 	}
 	if r.ErrorType != "" {
 		span.SetAttributes(attribute.String("error.type", r.ErrorType))

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // value is that of a field whose name has the form of http.Header.
@@ -14,6 +16,24 @@ func value(h http.Header, name string) string {
 		return lines[0]
 	}
 	return ""
+}
+
+// traced gives the header of a request with that of the trace that the call is part of. What the file gives itself stays. Where
+// records choose whom to call nothing is added: a trace tells a stranger how records go through other people's programs.
+func (h *HTTP) traced(own http.Header, t tracing.Context) http.Header {
+	if h.options.Egress != nil {
+		return own
+	}
+	out := own.Clone()
+	if out == nil {
+		out = http.Header{}
+	}
+	for _, add := range t.Call() {
+		if name := http.CanonicalHeaderKey(add.Name); len(out[name]) == 0 && len(h.header[headerKey(name)]) == 0 {
+			out[name] = []string{string(add.Value)}
+		}
+	}
+	return out
 }
 
 // CheckHeader refuses a header that would change the request's structure.

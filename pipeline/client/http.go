@@ -18,6 +18,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/tlsfiles"
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // HTTPOptions are the settings of an HTTP client. Zero stands for the default.
@@ -219,6 +220,9 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		defer cancel()
 	}
 	x := attempt{ctx: ctx, address: r.Address, limit: timeLeft(ctx)}
+	if t := tracing.Of(ctx); t != nil {
+		r.Header = h.traced(r.Header, t)
+	}
 	var err error
 	if x.req, err = h.request(ctx, r); err != nil {
 		return nil, err

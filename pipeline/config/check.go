@@ -41,6 +41,7 @@ func (d *decoder) check(p *Pipeline) {
 	}
 	d.delivery(p)
 	d.admin(p)
+	d.traces(p)
 	d.components(p)
 	d.doubts(p)
 }

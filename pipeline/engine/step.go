@@ -154,8 +154,9 @@ func (s *stepCore) snap(now time.Time, workers int) StepSnapshot {
 	out.Busy, out.Idle, out.Blocked = s.meter.times(now)
 	out.Latency, out.fullest = s.meter.lat.latest(1000), s.meter.lastFill
 	out.ErrorsByType = s.meter.errorCounts()
-	durations := s.meter.lat.sample()
+	durations, exemplars := s.meter.lat.sample(), s.meter.exemplars.list()
 	s.meter.mu.Unlock()
 	out.Durations = durations.histogram()
+	out.Durations.Exemplars = exemplars
 	return out
 }

@@ -44,6 +44,7 @@ type writer struct {
 	clock      *clock             // the context of Writes; nil: to be made
 	made       time.Time          // when it was
 	call       bool               // a Write is under way
+	span       Span               // of that Write, when a record in it is traced; nil: none
 	ended      time.Time          // when the last Write returned
 	spareBatch []item             // room for the next batch
 	counts     []int              // room for the next tries
@@ -90,7 +91,11 @@ func (w *writer) work() bool {
 	q.s.began(now)
 	q.s.p.sending(w.batch[:w.next])
 	w.call = true
-	err := q.s.conf.Sink.Write(w.clock, w.list())
+	ctx := context.Context(w.clock)
+	if q.s.p.opts.Tracer != nil {
+		ctx = w.trace(now)
+	}
+	err := q.s.conf.Sink.Write(ctx, w.list())
 	w.end(NoAnswer(err, q.s.conf.Timeout))
 	return true
 }
@@ -195,6 +200,7 @@ func (w *writer) end(err error) {
 		w.endContext()
 	}
 	w.ended = now
+	w.endSpan(err)
 	q.mu.Lock()
 	q.stood += stood
 	q.clock = nil

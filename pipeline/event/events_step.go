@@ -49,6 +49,7 @@ type RecordRejected struct {
 	Offset       int64  `json:"offset" with:"topic"`
 	KeyHash      string `json:"key_hash"`
 	DeadLetter   string `json:"dead_letter"`
+	TraceID      string `json:"trace_id" since:"1.1"`
 }
 
 // StepStalled is step.stalled: a record makes no progress in a step.

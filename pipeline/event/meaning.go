@@ -95,6 +95,7 @@ var meanings = map[string]string{
 	"inflight_bytes":       "bytes charged to the budget, now",
 	"interval_ms":          "length of the interval that the counts are of",
 	"key_hash":             "hash of the record's key: equal keys, equal hashes; missing where dead_letter redacts keys",
+	"trace_id":             "the trace that a record is in, when it is traced (docs/traces.md)",
 	"lag":                  "records from the committed offset to the high watermark; absent: not known",
 	"lag_age_ms":           "age of the first record that is not committed, by its own time; 0: there is none; absent: not known",
 	"lag_held":             "those of the lag that open transactions hold back from a committed reader",

@@ -219,8 +219,7 @@ func (sl *slot) letIn() (in bool) {
 		s.leaveGate(c, now)
 	}
 	c.letOn(now)
-	c.started, c.host, c.leads, c.slot = now, sl.host, sl.leads, sl
-	sl.cut.begin()
+	c.started, c.host, c.leads = now, sl.host, sl.leads
 	if !c.attempting {
 		w.Begin(&c.Place)
 		c.begin(now, s.conf.Wait.Deadline)

@@ -167,8 +167,8 @@ func (p *shared) sourceFigures() pipeline.Report {
 	}
 	r.Partitions = slices.Clone(r.Partitions) // the source may keep its own
 	type state struct {
-		oldest time.Time
-		paused bool
+		oldest            time.Time
+		paused, commanded bool
 	}
 	lanes := map[string]state{} // one that ends may have the name of one that has begun
 	for _, l := range p.lanes.all() {
@@ -177,6 +177,7 @@ func (p *shared) sourceFigures() pipeline.Report {
 			s.oldest = time.UnixMilli(t)
 		}
 		s.paused = s.paused || l.holds.Load() > 0
+		s.commanded = s.commanded || p.steer.holds(l)
 		lanes[l.name] = s
 	}
 	for i := range r.Partitions {
@@ -185,7 +186,7 @@ func (p *shared) sourceFigures() pipeline.Report {
 		if !ok {
 			s = lanes[part.Topic+"/"+strconv.Itoa(int(part.Partition))] // or of a partition
 		}
-		part.Paused = s.paused
+		part.Paused, part.Commanded = s.paused, s.commanded
 		if part.Oldest.IsZero() {
 			part.Oldest = s.oldest
 		}

@@ -139,6 +139,7 @@ func (p *shared) abandonChunk(c *chunk) {
 
 // forget drops what the pipeline keeps for a lane that is over.
 func (p *shared) forget(l *lane) {
+	p.steer.forgetPassed() // also what the lane's last mark has passed
 	p.lanes.remove(l)
 	p.hooks.forgetLane(l)
 }

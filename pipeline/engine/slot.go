@@ -51,6 +51,8 @@ func (sl *slot) work() bool {
 		sl.skip(why)
 		return true
 	}
+	sl.cut.begin()
+	c.slot = sl
 	if s.admitter != nil {
 		sl.yields = w.ask(c)
 		w.mu.Unlock()
@@ -63,8 +65,7 @@ func (sl *slot) work() bool {
 		return true
 	}
 	w.Begin(&c.Place)
-	sl.cut.begin()
-	c.started, c.slot = now, sl
+	c.started = now
 	if c.attempts == 0 {
 		c.began, c.deadline = now, now.Add(s.conf.Wait.Deadline)
 	}

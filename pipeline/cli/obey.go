@@ -57,10 +57,10 @@ func (p *process) obey(ctx context.Context, c admin.Command) (admin.Done, error)
 
 // setRate changes a rate of limits.rates, which all pipelines of the process share.
 func (p *process) setRate(c admin.Command) (admin.Done, error) {
-	if p.rates == nil {
+	if p.commands.rates == nil {
 		return admin.Done{}, never("the process has no rates")
 	}
-	was, is, err := p.rates.SetRate(c.Rate, c.Per, c.Burst)
+	was, is, err := p.commands.rates.SetRate(c.Rate, c.Per, c.Burst)
 	var none *calls.NoRateError
 	switch {
 	case errors.As(err, &none):

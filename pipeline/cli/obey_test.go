@@ -86,7 +86,7 @@ func (s *steeredRunner) UnskipRecord(at pipeline.Position)     { s.note("unskip 
 // steer runs a process of steered runners, which has a rate.
 func steer(runners ...*steeredRunner) (*supervised, func(admin.Command) string) {
 	s := superviseAs(func(p *process) {
-		p.rates = calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 100, Per: time.Second}, Burst: 10, Per: "process"}})
+		p.commands.rates = calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 100, Per: time.Second}, Burst: 10, Per: "process"}})
 	}, runners...)
 	synctest.Wait()
 	return s, func(c admin.Command) string {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -48,6 +49,23 @@ func (n *neverStarted) Abort()                      {}
 func (n *neverStarted) InFlight() []engine.InFlight { return nil }
 func (n *neverStarted) Why() []engine.Hold          { return nil }
 func (n *neverStarted) Latency() engine.RunLatency  { return engine.RunLatency{} }
+
+// Nothing of it can be steered. A command says so itself; what is asked anyway changes nothing.
+
+func (n *neverStarted) Pause()                             {}
+func (n *neverStarted) Resume()                            {}
+func (n *neverStarted) PauseLane(string) error             { return n.cannot() }
+func (n *neverStarted) ResumeLane(string) error            { return n.cannot() }
+func (n *neverStarted) SetWorkers(string, int) error       { return n.cannot() }
+func (n *neverStarted) Skip([]byte) error                  { return n.cannot() }
+func (n *neverStarted) Unskip([]byte)                      {}
+func (n *neverStarted) SkipRecord(pipeline.Position) error { return n.cannot() }
+func (n *neverStarted) UnskipRecord(pipeline.Position)     {}
+
+func (n *neverStarted) cannot() error {
+	return fmt.Errorf("pipeline %s has not started: %w", n.name, n.err)
+}
+
 func (n *neverStarted) Snapshot() engine.Snapshot {
 	return engine.Snapshot{Pipeline: n.name, State: "failed", Err: n.err, At: time.Now(), Backpressure: "ok"}
 }

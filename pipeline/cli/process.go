@@ -281,6 +281,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 		case why != "" && was:
 			p.ready.Store(false)
 			p.events.Emit(event.ProcessUnready{Reason: why}, "")
+			p.supervisor.status("not ready: " + why)
 		}
 		if p.ready.Load() {
 			every = unreadyEvery
@@ -290,6 +291,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 
 func (p *process) emitReady() {
 	p.events.Emit(event.ProcessReady{StartupMs: time.Since(p.started).Milliseconds()}, "")
+	p.supervisor.status("ready")
 }
 
 // unready says why the process can make no progress, "" when it can.

@@ -67,6 +67,8 @@ func (l *logBuffer) events(t *testing.T) string {
 
 // A fakeRunner is a pipeline that ends as its fields say.
 type fakeRunner struct {
+	neverStarted // nobody steers it
+
 	after        time.Duration // until it ends by itself; 0: never
 	err          error         // of that end
 	drains       time.Duration // from the cancelled ctx to the end

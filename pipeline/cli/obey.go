@@ -4,30 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // This file says what each command does to the process.
-
-// A controller is what steers a pipeline, see engine.Controller.
-type controller interface {
-	Pause()
-	Resume()
-	PauseLane(lane string) error
-	ResumeLane(lane string) error
-	SetWorkers(step string, n int) error
-	Skip(key []byte) error
-	Unskip(key []byte) error
-	SkipRecord(at pipeline.Position) error
-	UnskipRecord(at pipeline.Position)
-}
 
 func (p *process) obey(ctx context.Context, c admin.Command) (admin.Done, error) {
 	switch c.Verb {
@@ -137,10 +124,10 @@ func (m *managedPipeline) hasEnded() bool {
 }
 
 // hold pauses and resumes a pipeline, or one lane of it.
-func (p *process) hold(to controller, c admin.Command) (admin.Done, error) {
-	is := "paused"
+func (p *process) hold(to engine.Controller, c admin.Command) (admin.Done, error) {
+	is, was := pausedState, p.heldState(c)
 	if c.Verb == admin.VerbResume {
-		is = "running"
+		is = runningState
 	}
 	var err error
 	switch {
@@ -159,7 +146,28 @@ func (p *process) hold(to controller, c admin.Command) (admin.Done, error) {
 	if err != nil {
 		return admin.Done{}, unfit(err)
 	}
-	return admin.Done{Is: is}, nil
+	return admin.Done{Was: was, Is: is}, nil
+}
+
+// What a pipeline or a lane was and is, of pause and resume.
+const pausedState, runningState = "paused", "running"
+
+// heldState says whether what a command names is paused by a command; "": that is not known.
+func (p *process) heldState(c admin.Command) string {
+	m, err := p.pipelineOf(c.Pipeline)
+	if err != nil {
+		return ""
+	}
+	s, ok := withinSecond(m.runner.Snapshot)
+	switch {
+	case !ok:
+		return ""
+	case c.Lane != "" && slices.Contains(s.PausedLanes, c.Lane), c.Lane == "" && s.PausedBy == "command":
+		return pausedState
+	case c.Lane == "" && s.PausedBy != "": // which hides whether a command has, too
+		return ""
+	}
+	return runningState
 }
 
 // mostNamed is how many names an error lists.
@@ -186,7 +194,7 @@ func (p *process) lanesOf(name string) string {
 }
 
 // setWorkers changes how many workers or slots a step has.
-func (p *process) setWorkers(to controller, c admin.Command) (admin.Done, error) {
+func (p *process) setWorkers(to engine.Controller, c admin.Command) (admin.Done, error) {
 	m, err := p.pipelineOf(c.Pipeline)
 	if err != nil {
 		return admin.Done{}, err
@@ -211,7 +219,7 @@ func (p *process) setWorkers(to controller, c admin.Command) (admin.Done, error)
 }
 
 // skip has the records of a key rejected, or one record by its position, or ends that.
-func skip(to controller, c admin.Command) (admin.Done, error) {
+func skip(to engine.Controller, c admin.Command) (admin.Done, error) {
 	var err error
 	switch {
 	case c.Verb == admin.VerbSkip && c.Record != nil:
@@ -221,7 +229,7 @@ func skip(to controller, c admin.Command) (admin.Done, error) {
 	case c.Record != nil:
 		to.UnskipRecord(*c.Record)
 	default:
-		err = to.Unskip(c.Key)
+		to.Unskip(c.Key)
 	}
 	if err != nil {
 		return admin.Done{}, unfit(err)

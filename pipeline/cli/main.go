@@ -84,7 +84,7 @@ type globals struct {
 // configuration; 3 the environment (broker, database, port, credentials); 4 an expectation
 // was not met; 5 the drain budget ran out; 130 and 143 a second signal.
 //
-// It handles SIGINT, SIGTERM, SIGHUP and, where the system has it, SIGUSR1 while it runs. It
+// It handles SIGINT, SIGTERM, SIGHUP and, where the system has them, SIGUSR1 and SIGUSR2 while it runs. It
 // may be called once.
 func Main(kinds ...config.Kind) int {
 	s := streams{os.Stdin, os.Stdout, os.Stderr}

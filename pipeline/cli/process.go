@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/trace"
@@ -44,7 +43,6 @@ type process struct {
 
 	watched
 	commands commands
-	rates    *calls.Shared // of all pipelines; nil: they have none
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines

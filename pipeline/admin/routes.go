@@ -17,12 +17,13 @@ type route struct {
 	open    bool         // it is answered without the token, and gives no reasons then
 	page    bool         // it is answered without the token, as it holds nothing of the process
 	handler http.Handler // nil: the options do not provide it, and the path is unknown
+	steers  bool         // it is of commands: POST alone, of those who have the right
 }
 
 // table is all paths that there may be.
 func (s *Server) table() []route {
 	o := &s.options
-	return []route{
+	return append(s.commands(), []route{
 		{path: "/livez", open: true, handler: s.health(o.Live)},
 		{path: "/readyz", open: true, handler: s.health(o.Ready)},
 		{path: "/", page: true, handler: s.page()},
@@ -41,7 +42,7 @@ func (s *Server) table() []route {
 		{path: "/api/v1/config", handler: s.config()},
 		{path: "/api/v1/events", handler: shows(func(*http.Request) (any, error) { return json.RawMessage(event.Schema()), nil })},
 		{path: "/debug/pprof/", handler: s.profiles()},
-	}
+	}...)
 }
 
 // shows makes the handler of a path that answers with JSON. An error is one of the request: a

@@ -23,7 +23,7 @@ check: ## format, vet, types on other systems, staticcheck, tidiness, licences, 
 	CGO_ENABLED=0 $(GO) tool staticcheck -checks "$$(grep -v '^\(#\|$$\)' .ci/staticcheck | paste -sd' ' | tr ' ' ',')" ./...
 	.ci/race $(GO) $(PACKAGES)
 
-test-real: ## the Kafka, PostgreSQL, MariaDB, Redis and Prometheus tests against the real ones, and the chat in Chromium, installed and started here (Java 17, Maven)
+test-real: ## the Kafka, PostgreSQL, MariaDB, Redis and Prometheus tests against the real ones, and the chat and the page of the endpoint in Chromium, installed and started here (Java 17, Maven)
 	testdata/real/run.sh $(GO)
 
 chaos: ## real brokers, frozen and killed, moving leaders, daemons that come, go and die, a hanging sink, 1,000,000 rows through 50 kills (not in make test; 35 minutes)
@@ -41,8 +41,8 @@ memory: ## peak memory of the daemon under 64, 128 and 256 MiB, 90 cells; fails 
 	testdata/real/run.sh $(GO) real,workload -v -timeout 180m -run 'TestMemory$$' ./pipeline/cli -args \
 		$(if $(CELLS),-memory.cells=$(CELLS)) $(if $(BUDGETS),-memory.budgets=$(BUDGETS)) $(if $(PROFILE),-workload.profile=$(abspath $(PROFILE)))
 
-observed: ## what a daemon that is scraped takes when idle (below 1 % of a core), and what events and metrics cost W1 (below 1 %); 30 minutes, a quiet machine (ROUNDS=n RECORDS=n IDLE=3m)
-	testdata/real/run.sh $(GO) real,workload -v -timeout 120m -run 'TestAnIdleDaemonThatIsScraped|TestWhatEventsAndMetricsCost' ./pipeline/cli -args \
+observed: ## what a daemon takes when idle and scraped, or with its page open in Chromium (below 1 % of a core), and what events and metrics cost W1 (below 1 %); 40 minutes, a quiet machine (ROUNDS=n RECORDS=n IDLE=3m)
+	testdata/real/run.sh $(GO) real,workload,browser -v -timeout 120m -run 'TestAnIdleDaemonThatIs|TestWhatEventsAndMetricsCost' ./pipeline/cli -args \
 		$(if $(ROUNDS),-observed.rounds=$(ROUNDS)) $(if $(RECORDS),-workload.records=$(RECORDS)) $(if $(IDLE),-observed.idle=$(IDLE))
 
 scrape-docs: ## the scraper over Debian's python3-doc behind nginx on loopback, judged by nginx's log (nginx, python3-doc; a minute)

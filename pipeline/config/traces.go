@@ -13,6 +13,7 @@ type Traces struct {
 	Sample        settings.Share             `yaml:"sample" doc:"share of the records without a trace of their own that are traced: 1% or 0.01"`
 	Parent        bool                       `yaml:"parent" doc:"whether a record that comes in a trace (header traceparent) is traced is what that says; no: it is one among the others for sample, and goes on in its trace"`
 	Baggage       bool                       `yaml:"baggage" doc:"calls over HTTP get the header baggage of their record too, which may hold what the one who is called should not see"`
+	Hosts         client.Hosts               `yaml:"hosts" commas:"true" doc:"servers that calls over HTTP tell of the trace (headers traceparent and tracestate): names, *.name, *, with or without a port; one, or several. Without it: those that the file names, and none that a record or a page has chosen"`
 	Headers       map[string]string          `yaml:"headers" doc:"headers of the requests to the collector"`
 	SecretHeaders map[string]settings.Secret `yaml:"secret_headers" doc:"headers of the requests to the collector whose values never show, like Authorization"`
 	Service       string                     `yaml:"service" doc:"service.name of the spans"`

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package admin is the HTTP endpoint of a process, and the client that asks it: its health,
-// its version and its figures. It only reads; what it shows comes from functions of whoever
-// runs the pipelines.
+// its version and its figures, and commands of those who have the right to them. What it shows and
+// does comes from functions of whoever runs the pipelines.
 package admin
 
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -53,8 +54,15 @@ type Options struct {
 	Metrics   http.Handler              // answers /metrics; nil: there is no such path
 	// Files gives the effective settings, secrets masked; nil: there is no /api/v1/config.
 	Files func() ([]File, error)
-	Pprof bool        // answer /debug/pprof/ too
-	Warn  func(error) // is told once when TokenFile cannot be used any more; may be nil
+	// Commands change something; the zero value: none are taken.
+	Commands Commanding
+	// Shapes gives what /api/v1/graph draws; nil: there is no such path.
+	Shapes func() []Shape
+	// Recent has the last lines of the log, for /api/v1/logs/stream; nil: there is no such path.
+	Recent *event.Recent
+	Page   bool        // answer / with a page that shows all this in a browser
+	Pprof  bool        // answer /debug/pprof/ too
+	Warn   func(error) // is told once when TokenFile cannot be used any more; may be nil
 }
 
 // A Version is what /version answers.
@@ -64,6 +72,7 @@ type Version struct {
 	Revision   string `json:"revision"`
 	Go         string `json:"go"`
 	ConfigHash string `json:"config_hash"`
+	Instance   string `json:"instance,omitempty"` // service_instance_id of the log
 }
 
 // A File is the effective settings of one pipeline, as /api/v1/config shows them.
@@ -78,6 +87,10 @@ type File struct {
 type Server struct {
 	options Options
 	server  *server.Server
+	streams streams
+	frames  frames
+	history *history
+	noted   chan struct{} // closed: the history has ended; nil: it has not begun
 }
 
 // New checks the options, reads the token, and listens to nothing yet. The error is an
@@ -86,12 +99,18 @@ func New(o Options) (*Server, error) {
 	if o.Live == nil || o.Ready == nil || o.Snapshots == nil {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
-	s := &Server{options: o}
-	var err error
+	s := &Server{options: o, history: newHistory()}
+	s.streams.ending = make(chan struct{})
+	s.frames.make = func() ([]byte, error) { return json.Marshal(s.stats(o.Snapshots())) }
+	err := o.checkCommands()
+	if err != nil {
+		return nil, err
+	}
 	s.server, err = server.New(server.Options{
 		Settings: server.Settings{Listen: o.Listen, Token: o.Token, TokenFile: o.TokenFile, Hosts: o.Hosts, MaxConnections: mostConnections},
 		What:     "the admin endpoint", Prefix: "admin.", Config: o.TLS, Handler: s.routes(), Kept: probePlaces, Warn: o.Warn,
-		Read: 10 * time.Second, Write: 30 * time.Second, Idle: 60 * time.Second,
+		Higher: server.Token{Literal: o.Commands.Token, File: o.Commands.TokenFile, Name: "command_token_file"},
+		Read:   10 * time.Second, Write: 30 * time.Second, Idle: 60 * time.Second,
 	})
 	if err != nil {
 		return nil, err
@@ -101,12 +120,32 @@ func New(o Options) (*Server, error) {
 
 // Start listens, and serves until Shutdown. An error is an EnvironmentError: the port is
 // taken, or must not be used.
-func (s *Server) Start() error { return s.server.Start() }
+func (s *Server) Start() error {
+	if err := s.server.Start(); err != nil {
+		return err
+	}
+	s.noted = make(chan struct{})
+	go func() {
+		defer close(s.noted)
+		s.history.follow(s.options.Snapshots, s.streams.ending)
+	}()
+	return nil
+}
 
 // Addr gives where the server listens, after Start: host:port, with the port that the
 // system has chosen for 0, or the path of the socket.
 func (s *Server) Addr() string { return s.server.Addr() }
 
-// Shutdown ends the server: requests under way may finish until ctx ends. It may be
+// Shutdown ends the server: streams end at once, other requests under way may finish until ctx ends. It may be
 // called without Start.
-func (s *Server) Shutdown(ctx context.Context) error { return s.server.Shutdown(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.streams.end()
+	err := s.server.Shutdown(ctx)
+	if s.noted != nil {
+		select {
+		case <-s.noted:
+		case <-ctx.Done(): // a snapshot that hangs
+		}
+	}
+	return err
+}

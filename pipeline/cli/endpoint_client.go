@@ -30,8 +30,13 @@ const defaultEndpoint = "127.0.0.1:9600"
 type endpointFlags struct{ addr, tokenFile, ca string }
 
 func (f *endpointFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.addr, "addr", "", "address of the endpoint: host:port, https://host:port or unix:/path; default: admin.listen of the file, or "+defaultEndpoint)
+	f.addTrust(cmd)
+}
+
+// addTrust adds the flags but for the address.
+func (f *endpointFlags) addTrust(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.addr, "addr", "", "address of the endpoint: host:port, https://host:port or unix:/path; default: admin.listen of the file, or "+defaultEndpoint)
 	flags.StringVar(&f.tokenFile, "token-file", "", "file that holds the token; default: the token of the file's admin section")
 	flags.StringVar(&f.ca, "ca", "", "PEM file of the authorities to trust; default: those of the system, and the file's own certificate")
 }
@@ -45,11 +50,16 @@ type endpoint struct {
 
 // open makes the client for a process that runs pipeline files, or of an address. Nothing is connected to yet.
 func (f *endpointFlags) open(g *globals, files []string) (*endpoint, error) {
+	return f.openFor(g, files, false)
+}
+
+// openFor is open; steers says that commands are given, which may need a token of their own.
+func (f *endpointFlags) openFor(g *globals, files []string, steers bool) (*endpoint, error) {
 	o := admin.ClientOptions{Address: f.addr}
 	var named []string
 	switch {
 	case len(files) > 0:
-		of, names, err := endpointOf(g, files)
+		of, names, err := endpointOf(g, files, steers)
 		if err != nil {
 			return nil, err
 		}
@@ -126,9 +136,9 @@ func (e *endpoint) get(ctx context.Context, path string, into any) error {
 	return err
 }
 
-// endpointOf finds the endpoint of a process that runs pipeline files: its address, its token, and
+// endpointOf finds the endpoint of a process that runs pipeline files: its address, its token, or that of commands where they have one, and
 // the certificate that it shows; and the names of the pipelines.
-func endpointOf(g *globals, files []string) (o admin.ClientOptions, named []string, err error) {
+func endpointOf(g *globals, files []string, steers bool) (o admin.ClientOptions, named []string, err error) {
 	set, err := g.load(files)
 	var invalid *config.InvalidError
 	switch {
@@ -147,9 +157,13 @@ func endpointOf(g *globals, files []string) (o admin.ClientOptions, named []stri
 			"of a process that runs several files name also the one that has it, or give --addr", set.Pipelines[0].File, defaultEndpoint)
 	}
 	o.Address, o.Token = a.Listen, a.Token
-	if a.TokenFile != "" {
-		if o.Token, err = readToken(a.TokenFile, "the token of admin.token_file"); err != nil {
-			return o, nil, fmt.Errorf("%s: %w", settingPlace(set, "admin.token_file"), err)
+	file, setting := a.TokenFile, "admin.token_file"
+	if steers && (a.CommandToken != "" || a.CommandTokenFile != "") {
+		o.Token, file, setting = a.CommandToken, a.CommandTokenFile, "admin.command_token_file"
+	}
+	if file != "" {
+		if o.Token, err = readToken(file, "the token of "+setting); err != nil {
+			return o, nil, fmt.Errorf("%s: %w", settingPlace(set, setting), err)
 		}
 	}
 	at, err := listen.Parse(a.Listen) // which has been checked

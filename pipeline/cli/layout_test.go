@@ -90,6 +90,7 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/pipelinetest"}, own: contract("pipeline/engine", "pipeline/event")},
 	{packages: []string{"pipeline/server"}, own: contract("pipeline/tlsfiles", "pipeline/secretfiles", "pipeline/internal/listen"), others: []string{}},
 	{packages: []string{"pipeline/admin"}, own: contract("pipeline/engine", "pipeline/event", "pipeline/server", "pipeline/internal/listen")},
+	{packages: []string{"pipeline/top"}, own: []string{"pipeline/event"}, others: []string{"charm.land/bubbletea/v2", "github.com/clipperhouse/displaywidth"}},
 	{packages: []string{"pipeline/deadletter"}, own: contract("pipeline/fixture", "pipeline/expr", "pipeline/event"), others: []string{}},
 	{packages: []string{"pipeline/metrics"}, own: contract("pipeline/engine", "pipeline/event"), others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf"}},
 	{packages: []string{"pipeline/dashboards"}, own: []string{"pipeline/event", "pipeline/metrics", "pipeline/dashboards"}},
@@ -138,10 +139,10 @@ func wrongImport(pkg, imp string) string {
 		return "conc/stream stays out: docs/decisions/0030-no-conc-stream.md"
 	case under(imp, kafkaGo) && !under(pkg, "pipeline/kafka"):
 		return "kafka-go stays in pipeline/kafka"
+	case under(imp, franz) && pkg != "pipeline/kafka/kafkatest" && pkg != "pipeline/cli":
+		return "franz-go is for kafkatest, tests, and the dev and demo commands"
 	case under(imp, otelName) && !under(pkg, "pipeline/trace"):
 		return "OpenTelemetry stays in pipeline/trace"
-	case under(imp, franz) && pkg != "pipeline/kafka/kafkatest" && !strings.HasPrefix(pkg, "cmd/") && pkg != "pipeline/cli":
-		return "franz-go is for kafkatest, tests, cmd/demo and the dev command"
 	case isOwn && !rule.allows(pkg, own):
 		return "the import direction of docs/architecture.md does not have it"
 	case !isOwn && strings.Contains(first, ".") && rule.others != nil &&
@@ -258,7 +259,7 @@ var fileRules = []struct {
 }
 
 func isDevFile(f string) bool {
-	return f == "pipeline/cli/dev.go" || strings.HasPrefix(f, "cmd/demo/")
+	return slices.Contains([]string{"pipeline/cli/dev.go", "pipeline/cli/demo.go", "pipeline/cli/demo_check.go"}, f)
 }
 
 func TestImportsOfFiles(t *testing.T) {

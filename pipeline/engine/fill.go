@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"hash/maphash"
 	"sync"
 	"time"
 
@@ -32,19 +31,19 @@ import (
 // A filler makes the records of the batches that wait with their lanes, a chunk at a
 // time, and sends them to the first step. It survives a panic in Fill and in the key function.
 type filler struct {
-	p   *shared
-	out *pipe // to the first step
-	hashing
+	p    *shared
+	out  *pipe         // to the first step
+	keys bool          // records need their keys' hash
 	wake chan struct{} // capacity 1: something has changed for a lane that was passed over
 
 	mu     sync.Mutex
 	lanes  fifo.Queue[*lane] // with batches that wait
 	closed bool              // no batch will come any more
 
-	ready  []*chunk // chunks that are made, and not sent yet
-	hashed int      // how many records of the first of them have their key's hash
-	told   int      // of how many of these the budget of rejections knows
-	skip   int      // how many records pass before the next one that the Tracer has chosen
+	ready    []*chunk // chunks that are made, and not sent yet
+	hashed   int      // how many records of the first of them have their key's hash
+	told     int      // of how many of these the budget of rejections knows
+	untraced int      // how many records pass before the next one that the Tracer has chosen
 
 	// What is made at the moment.
 	lane     *lane
@@ -58,16 +57,10 @@ type filler struct {
 	pc       *piece     // of its last records, while more records of the batch may join it
 }
 
-// hashing is how keys are hashed.
-type hashing struct {
-	seed maphash.Seed
-	keys bool // records need their keys' hash
-}
-
 func newFiller(p *shared, out *pipe) *filler {
-	f := &filler{p: p, out: out, hashing: hashing{maphash.MakeSeed(), p.opts.needKeys()}, wake: make(chan struct{}, 1)}
+	f := &filler{p: p, out: out, keys: p.opts.needKeys(), wake: make(chan struct{}, 1)}
 	if p.opts.Tracer != nil {
-		f.skip = p.opts.Tracer.Skip()
+		f.untraced = p.opts.Tracer.Skip()
 	}
 	return f
 }
@@ -348,6 +341,9 @@ func (f *filler) send() {
 	if f.keys {
 		f.hash(c)
 	}
+	if set := p.steer.skips.Load(); set != nil {
+		f.skip(c, set)
+	}
 	n := copy(f.ready, f.ready[1:])
 	f.ready[n] = nil
 	f.ready, f.hashed, f.told = f.ready[:n], 0, 0
@@ -379,7 +375,7 @@ func (f *filler) hash(c *chunk) {
 			}
 		}
 		if len(key) > 0 {
-			it.key = maphash.Bytes(f.seed, key)
+			it.key = f.p.steer.hash(key)
 		}
 	}
 	f.tell()

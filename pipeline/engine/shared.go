@@ -31,6 +31,7 @@ type shared struct {
 	pool  pool // of chunks and blocks
 
 	rejects *rejections // the budget of rejections; nil: there is none
+	steer   steering    // what is steered by command
 
 	meter    meter        // of the records of the whole pipeline
 	bytesIn  atomic.Int64 // of the records that have been made
@@ -68,6 +69,7 @@ func (p *shared) init(o Options) {
 	p.moved = make(chan struct{}, 1)
 	p.rejects = newRejections(p)
 	p.traces = o.Tracer != nil
+	p.steer.init(p)
 	for _, conf := range o.Steps {
 		p.undoes = p.undoes || undoerOf(conf) != nil
 	}

@@ -125,15 +125,15 @@ func cameTraced(rec *pipeline.Record) bool {
 // index is the place of the first of them in the piece. headers says that some of them have headers.
 func (f *filler) trace(pc *piece, b *block, at, n, index int, headers bool) {
 	t := f.p.opts.Tracer
-	if !headers && f.skip >= n {
-		f.skip -= n
+	if !headers && f.untraced >= n {
+		f.untraced -= n
 		return
 	}
 	for i := range n {
 		rec := &b.recs[at+i]
-		chosen := f.skip == 0
+		chosen := f.untraced == 0
 		if !chosen && (!headers || !cameTraced(rec)) {
-			f.skip--
+			f.untraced--
 			continue
 		}
 		if tr := t.Begin(rec, pc.read, chosen); tr != nil {
@@ -143,8 +143,8 @@ func (f *filler) trace(pc *piece, b *block, at, n, index int, headers bool) {
 			pc.traces[uint8(index+i)] = tr
 			f.c.traced = true
 		}
-		if f.skip--; chosen {
-			f.skip = t.Skip()
+		if f.untraced--; chosen {
+			f.untraced = t.Skip()
 		}
 	}
 }

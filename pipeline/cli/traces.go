@@ -27,7 +27,7 @@ func (p *process) openTraces(set *config.Set) error {
 	}
 	p.traces, err = trace.New(trace.Options{
 		Endpoint: c.Endpoint, Header: header, Secrets: secrets,
-		Sample: float64(c.Sample), Parent: c.Parent, Baggage: c.Baggage, Queue: c.Queue,
+		Sample: float64(c.Sample), Parent: c.Parent, Baggage: c.Baggage, Hosts: c.Hosts, Queue: c.Queue,
 		Service: c.Service, Instance: p.events.Instance(), Version: buildInfo().Version,
 		Warn: func(err error, dropped int64) {
 			p.events.Log().Warn().Int64("dropped", dropped).Msg("the collector of traces takes no spans, and they are dropped until it does: " + err.Error())

@@ -8,9 +8,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -135,5 +138,76 @@ log: {format: json, stats_every: 100ms}
 	}
 	if r := got[0]; fmt.Sprint(headerOf(r, "a"), headerOf(r, "tracestate"), headerOf(r, "baggage")) != "[b] [us=1] [user=u-1]" {
 		t.Errorf("headers %v", r.Headers)
+	}
+}
+
+// TestARejectedRecordIsFoundByItsTrace: the event of its rejection, its dead letter and the exemplars of /metrics all name the trace of
+// a record.
+func TestARejectedRecordIsFoundByItsTrace(t *testing.T) {
+	c, spans := kafkatest.Start(t), tracetest.Start(t)
+	in, out, dead, group := c.Topic(t, 1), c.Topic(t, 1), c.Topic(t, 1), c.Group(t)
+	dir := t.TempDir()
+	file, socket := filepath.Join(dir, "traced.yaml"), filepath.Join(dir, "s")
+	text := fmt.Sprintf(`pipeline: traced
+source:
+  kafka: {brokers: [%s], topics: [%s], group: %s, start: earliest}
+stages:
+  - map: {set: {n: int(text)}}
+sinks:
+  - kafka: {topic: %s}
+dead_letter:
+  kafka: {topic: %s}
+traces: {endpoint: "%s", sample: 100%%, service: flights}
+admin: {listen: "unix:%s"}
+log: {format: json, stats_every: 100ms}
+`, c.Addrs()[0], in, group, out, dead, spans.URL, socket)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	from := kgo.RecordHeader{Key: "traceparent", Value: []byte("00-" + producerTrace + "-" + producerSpan + "-01")}
+	state := kgo.RecordHeader{Key: "tracestate", Value: []byte("us=1")}
+	c.Produce(t, in, &kgo.Record{Value: []byte(`{"text":"1"}`)}, &kgo.Record{Value: []byte(`{"text":"no number"}`), Headers: []kgo.RecordHeader{from, state}})
+	d := startDaemon(t, file)
+	d.socket = socket
+	read := make(chan struct{})
+	go func() { defer close(read); d.follow(`"event_name":"process.stopping"`) }()
+	letter := c.ConsumeN(t, dead, 1)[0]
+	c.ConsumeN(t, out, 1)
+	missing := "?"
+	for deadline := time.Now().Add(time.Minute); missing != "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		missing = ""
+		_, metrics := d.getAs("/metrics", "application/openmetrics-text; version=1.0.0")
+		for _, name := range []string{"penstock_pipeline_duration_seconds_bucket", "penstock_step_duration_seconds_bucket"} {
+			if !regexp.MustCompile(name + `\{.*\} \d+ # \{trace_id="[0-9a-f]{32}"\}`).MatchString(metrics) {
+				missing = name + " has no exemplar:\n" + metrics
+			}
+		}
+	}
+	if missing != "" {
+		t.Error(missing)
+	}
+	d.signal(syscall.SIGTERM)
+	<-read
+	if code := d.end(); code != exitDone {
+		t.Fatalf("exit code %d\n%s", code, d.log.String())
+	}
+
+	var rejected tracetest.Span
+	for _, s := range spans.Named("process " + in) {
+		if s.Resource["service.name"] != "flights" {
+			t.Errorf("%v", s.Resource)
+		}
+		if s.Attrs["penstock.outcome"] == "rejected" {
+			rejected = s
+		}
+	}
+	if rejected.Trace != producerTrace || !rejected.Error || rejected.Attrs["penstock.rejected.by"] != "map" {
+		t.Errorf("%+v\n%s", rejected, spans)
+	}
+	if v := headerOf(letter, "traceparent"); fmt.Sprint(v) != "[00-"+producerTrace+"-"+rejected.ID+"-01]" || fmt.Sprint(headerOf(letter, "tracestate")) != "[us=1]" {
+		t.Errorf("the dead letter has %v", letter.Headers)
+	}
+	if !strings.Contains(d.log.String(), `"trace_id":"`+producerTrace+`"`) {
+		t.Errorf("no event names the trace:\n%s", d.log.String())
 	}
 }

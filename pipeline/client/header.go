@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -18,13 +19,14 @@ func value(h http.Header, name string) string {
 	return ""
 }
 
-// traced gives the header of a request with that of the trace that the call is part of. What the file gives itself stays. Where
-// records choose whom to call nothing is added: a trace tells a stranger how records go through other people's programs.
-func (h *HTTP) traced(own http.Header, t tracing.Context) http.Header {
-	if h.options.Egress != nil {
-		return own
+// traced gives the header of a request with that of the trace that the call is part of, if its server may be told. What the file
+// gives itself stays.
+func (h *HTTP) traced(r Request, t tracing.Context) http.Header {
+	u, err := url.Parse(r.URL)
+	if err != nil || !t.Tells(u, h.options.Egress == nil) { // what is wrong with the address is said elsewhere
+		return r.Header
 	}
-	out := own.Clone()
+	out := r.Header.Clone()
 	if out == nil {
 		out = http.Header{}
 	}

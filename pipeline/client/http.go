@@ -224,7 +224,7 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 	}
 	x := attempt{ctx: ctx, address: r.Address, limit: timeLeft(ctx)}
 	if t := tracing.Of(ctx); t != nil {
-		r.Header = h.traced(r.Header, t)
+		r.Header = h.traced(r, t)
 	}
 	var err error
 	if x.req, err = h.request(ctx, r); err != nil {

@@ -18,6 +18,8 @@ func (inTrace) Call() []pipeline.Header {
 	return []pipeline.Header{{Name: "traceparent", Value: []byte("00-a-b-01")}, {Name: "tracestate", Value: []byte("us=1")}}
 }
 
+func (inTrace) Tells(_ *url.URL, fixed bool) bool { return fixed }
+
 func (inTrace) Message(int) []pipeline.Header { return nil }
 
 // TestCallsTellOfTheirTrace: those to servers that the file names do, over redirects on the same host and log-ins too; those

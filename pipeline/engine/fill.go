@@ -295,7 +295,7 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 		f.c.recs = append(f.c.recs, it)
 	}
 	f.c.mu.Unlock()
-	if f.p.opts.Tracer != nil {
+	if f.p.traces {
 		f.trace(pc, b, at, n, index, headers)
 	}
 	f.weight += weight

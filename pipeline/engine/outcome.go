@@ -157,7 +157,7 @@ func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 	if l.follows(pc) && !o.stopsMark() {
 		c.follow(pc.from.batch, recs, o)
 	}
-	if pc.traces != nil {
+	if l.p.traces && pc.traces != nil {
 		l.endTraces(pc, recs, o, c)
 	}
 	switch {

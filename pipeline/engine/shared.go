@@ -38,6 +38,7 @@ type shared struct {
 	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
 
 	undoes         bool        // some step is an Undoer
+	traces         bool        // there is a Tracer: without one a piece is not looked at, whose traces stand in another cache line
 	follows        atomic.Bool // some batch wants to hear of each of its records
 	keepsLaneOrder bool        // records reach the one sink in the order of their lane
 	hooks          hooks
@@ -67,6 +68,7 @@ func (p *shared) init(o Options) {
 	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
 	p.moved = make(chan struct{}, 1)
 	p.rejects = newRejections(p)
+	p.traces = o.Tracer != nil
 	p.steer.init(p)
 	for _, conf := range o.Steps {
 		p.undoes = p.undoes || undoerOf(conf) != nil

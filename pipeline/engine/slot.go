@@ -58,7 +58,7 @@ func (sl *slot) work() bool {
 		w.mu.Unlock()
 		sl.c = c
 		s.outstanding.Add(1)
-		if s.p.opts.Tracer != nil {
+		if s.p.traces {
 			s.traceStep(c, now)
 		}
 		sl.admit()
@@ -74,7 +74,7 @@ func (sl *slot) work() bool {
 
 	sl.c = c
 	s.outstanding.Add(1)
-	if s.p.opts.Tracer != nil {
+	if s.p.traces {
 		s.traceStep(c, now)
 	}
 	sl.end(NoAnswer(sl.attempt(now), sl.limit))

@@ -100,14 +100,14 @@ func (it item) trace() Trace {
 
 // traceOf is trace, and asks nothing of the record where nothing is traced.
 func (p *shared) traceOf(it item) Trace {
-	if p.opts.Tracer == nil {
+	if !p.traces {
 		return nil
 	}
 	return it.trace()
 }
 
 // mayTrace says whether some record of the same piece is traced.
-func (p *shared) mayTrace(it item) bool { return p.opts.Tracer != nil && it.piece.traces != nil }
+func (p *shared) mayTrace(it item) bool { return p.traces && it.piece.traces != nil }
 
 // traceparent is the header by which a record is known to be in a trace.
 const traceparent = "traceparent"

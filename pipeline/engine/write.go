@@ -92,7 +92,7 @@ func (w *writer) work() bool {
 	q.s.p.sending(w.batch[:w.next])
 	w.call = true
 	ctx := context.Context(w.clock)
-	if q.s.p.opts.Tracer != nil {
+	if q.s.p.traces {
 		ctx = w.trace(now)
 	}
 	err := q.s.conf.Sink.Write(ctx, w.list())

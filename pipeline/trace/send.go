@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -14,6 +15,7 @@ import (
 
 // A send is the span of a Write, and what its messages and calls are told of it.
 type send struct {
+	t    *tracer
 	span otel.Span
 	of   []engine.Trace
 }
@@ -57,7 +59,7 @@ func (t *tracer) Send(ctx context.Context, sink, kind string, of []engine.Trace,
 			}
 		}
 	}
-	s := &send{span: span, of: of}
+	s := &send{t: t, span: span, of: of}
 	return tracing.With(otel.ContextWithSpan(ctx, span), s), s
 }
 
@@ -66,6 +68,9 @@ func (s *send) End(r engine.Result, at time.Time) { end(s.span, r, at) }
 
 // Call implements tracing.Context.
 func (s *send) Call() []pipeline.Header { return headersOf(s.span.SpanContext()) }
+
+// Tells implements tracing.Context.
+func (s *send) Tells(server *url.URL, fixed bool) bool { return s.t.options.tells(server, fixed) }
 
 // Message implements tracing.Context.
 func (s *send) Message(i int) []pipeline.Header {

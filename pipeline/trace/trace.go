@@ -32,7 +32,9 @@ type Options struct {
 	Sample  float64 // the share of the records without a trace of their own that are traced, from 0 to 1
 	Parent  bool    // of a record that comes in a trace that one decides; else it is one among the others
 	Baggage bool    // calls over HTTP get the baggage of their record
-	Queue   int     // spans that may wait to be sent; what is more is dropped. 0: DefaultQueue
+	// Hosts are the servers that are told of the trace of a call over HTTP, whoever has chosen them. None: those that the file names.
+	Hosts client.Hosts
+	Queue int // spans that may wait to be sent; what is more is dropped. 0: DefaultQueue
 
 	Service, Instance, Version string // of the program, as collectors show them
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -229,6 +230,20 @@ func (a *attempt) Call() []pipeline.Header {
 		h = append(h, pipeline.Header{Name: "baggage", Value: []byte(a.record.baggage)})
 	}
 	return h
+}
+
+// Tells implements tracing.Context.
+func (a *attempt) Tells(server *url.URL, fixed bool) bool {
+	return a.record.t.options.tells(server, fixed)
+}
+
+// tells says whether a server is told of traces. One that a record chose is not, unless the file says so: a trace shows a stranger
+// which calls belong together, and what else may be in its state.
+func (o *Options) tells(server *url.URL, fixed bool) bool {
+	if len(o.Hosts) == 0 {
+		return fixed
+	}
+	return o.Hosts.Match(server)
 }
 
 // Message implements tracing.Context.

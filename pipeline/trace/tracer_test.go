@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 	"github.com/penstockio/penstock/pipeline/trace/tracetest"
@@ -264,6 +266,38 @@ func TestATraceIsBounded(t *testing.T) {
 	left := c.One("process flights").Attrs["penstock.spans_left_out"]
 	if left == "" || left == "0" {
 		t.Errorf("%q were left out", left)
+	}
+}
+
+// TestWhoIsTold: servers that the file names, or those that it lists.
+func TestWhoIsTold(t *testing.T) {
+	var listed client.HostPattern
+	if err := listed.UnmarshalText([]byte("*.internal")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		hosts         client.Hosts
+		server        string
+		fixed, chosen bool
+	}{
+		{nil, "https://api.example/", true, false},
+		{client.Hosts{listed}, "https://api.example/", false, false},
+		{client.Hosts{listed}, "https://a.internal/x", true, true},
+	} {
+		u, err := url.Parse(tt.server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := tracetest.Start(t)
+		p := open(t, c, func(o *Options) { o.Hosts = tt.hosts }).Pipeline(Pipeline{Name: "p"})
+		r := p.Begin(recordWith(), time.Now(), true)
+		attempt, _ := r.Step("call", "http", 0, time.Now()).Attempt(t.Context(), 1, time.Now())
+		write, _ := p.Send(t.Context(), "out", "http", []engine.Trace{r}, time.Now())
+		for _, told := range []tracing.Context{tracing.Of(attempt), tracing.Of(write)} {
+			if fixed, chosen := told.Tells(u, true), told.Tells(u, false); fixed != tt.fixed || chosen != tt.chosen {
+				t.Errorf("%v, %s: %v of one that the file names, %v of another", tt.hosts, tt.server, fixed, chosen)
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ package tracing
 
 import (
 	"context"
+	"net/url"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -15,6 +16,9 @@ import (
 type Context interface {
 	// Call gives the headers for calls that are made with this context.
 	Call() []pipeline.Header
+	// Tells says whether the server of an address may be told of the trace. fixed says that the file names that server, and no record
+	// or page has chosen it.
+	Tells(server *url.URL, fixed bool) bool
 	// Message gives the headers for a message that is sent of record i of a Write. nil: the record is in no trace, and
 	// goes on with the headers that it has.
 	Message(i int) []pipeline.Header
@@ -28,7 +32,7 @@ func With(ctx context.Context, c Context) context.Context { return context.WithV
 // Of gives the trace that calls with ctx belong to: that of the record which Process was called with in a step that waits,
 // or of a Write in which some record is traced. nil: there is none, as nearly always.
 //
-// A stage or a sink that calls others by itself puts Call into the header of its calls. A sink that sends messages
+// A stage or a sink that calls others by itself puts Call into the header of its calls, where Tells lets it. A sink that sends messages
 // puts Message(i) into that of record i, in place of the headers of the same names. The HTTP client of the daemon does that by itself, as
 // the Kafka sink does.
 func Of(ctx context.Context) Context {

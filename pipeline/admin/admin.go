@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/internal/listen"
 	"github.com/penstockio/penstock/pipeline/server"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -47,10 +48,11 @@ type Options struct {
 	Live      func() error // nil: what runs makes progress. See Watch
 	Ready     func() error // nil: everything is connected
 	Snapshots func() []engine.Snapshot
-	Holds     func() []PipelineHolds    // answers /api/v1/why; nil: there is no such path
-	InFlight  func() []PipelineInFlight // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
-	Log       func() event.QueueCounts  // of the log; nil: not shown
-	Metrics   http.Handler              // answers /metrics; nil: there is no such path
+	Holds     func() []PipelineHolds        // answers /api/v1/why; nil: there is no such path
+	InFlight  func() []PipelineInFlight     // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
+	Log       func() event.QueueCounts      // of the log; nil: not shown
+	Metrics   http.Handler                  // answers /metrics; nil: there is no such path
+	Tap       func(TapRequest) (Tap, error) // answers /api/v1/tap, behind a token or on a socket alone; nil: there is no such path, and nobody sees a record
 	// Files gives the effective settings, secrets masked; nil: there is no /api/v1/config.
 	Files func() ([]File, error)
 	Pprof bool        // answer /debug/pprof/ too
@@ -86,8 +88,11 @@ func New(o Options) (*Server, error) {
 	if o.Live == nil || o.Ready == nil || o.Snapshots == nil {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
+	at, err := listen.Parse(o.Listen)
+	if err == nil && o.Tap != nil && at.Socket == "" && o.Token == "" && o.TokenFile == "" {
+		return nil, errors.New("making the admin endpoint: Tap shows records, and every user of the machine can ask: a token is needed, or a unix socket")
+	}
 	s := &Server{options: o}
-	var err error
 	s.server, err = server.New(server.Options{
 		Settings: server.Settings{Listen: o.Listen, Token: o.Token, TokenFile: o.TokenFile, Hosts: o.Hosts, MaxConnections: mostConnections},
 		What:     "the admin endpoint", Prefix: "admin.", Config: o.TLS, Handler: s.routes(), Kept: probePlaces, Warn: o.Warn,

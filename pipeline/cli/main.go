@@ -245,7 +245,7 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
 	}{
 		{"Run", []*cobra.Command{newRun(g), newDev(g), newReplay(g)}},
 		{"Write and check", []*cobra.Command{newInit(g), newCheck(g), newEval(g), newTest(g), newList(g), newConfig(g), newGraph(g)}},
-		{"Look", []*cobra.Command{newStatus(g), newWhy(g), newLag(g), newDeadLetter(g), newLogs(g), newDashboards(g), newVersion(g)}},
+		{"Look", []*cobra.Command{newStatus(g), newWhy(g), newLag(g), newTap(g), newDeadLetter(g), newLogs(g), newDashboards(g), newVersion(g)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
 		for _, c := range group.commands {

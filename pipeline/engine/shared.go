@@ -36,6 +36,8 @@ type shared struct {
 	bytesIn  atomic.Int64 // of the records that have been made
 	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
 
+	taps taps // who looks at records
+
 	undoes         bool        // some step is an Undoer
 	follows        atomic.Bool // some batch wants to hear of each of its records
 	keepsLaneOrder bool        // records reach the one sink in the order of their lane
@@ -63,6 +65,7 @@ func (p *shared) init(o Options) {
 	p.phase.init()
 	p.work.init()
 	p.read.init(p.work.ctx)
+	p.taps.init()
 	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
 	p.moved = make(chan struct{}, 1)
 	p.rejects = newRejections(p)

@@ -36,6 +36,8 @@ type call struct {
 	result verdict
 	parts  []item // what goes on in its place, when the step splits
 
+	tapping *tapping // what taps see of it; nil: none looks
+
 	admission
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package admin is the HTTP endpoint of a process, and the client that asks it: its health,
-// its version and its figures. It only reads; what it shows comes from functions of whoever
-// runs the pipelines.
+// its version and its figures, and commands of those who have the right to them. What it shows and
+// does comes from functions of whoever runs the pipelines.
 package admin
 
 import (
@@ -55,8 +55,10 @@ type Options struct {
 	Tap       func(TapRequest) (Tap, error) // answers /api/v1/tap, behind a token or on a socket alone; nil: there is no such path, and nobody sees a record
 	// Files gives the effective settings, secrets masked; nil: there is no /api/v1/config.
 	Files func() ([]File, error)
-	Pprof bool        // answer /debug/pprof/ too
-	Warn  func(error) // is told once when TokenFile cannot be used any more; may be nil
+	// Commands change something; the zero value: none are taken.
+	Commands Commanding
+	Pprof    bool        // answer /debug/pprof/ too
+	Warn     func(error) // is told once when TokenFile cannot be used any more; may be nil
 }
 
 // A Version is what /version answers.
@@ -93,10 +95,14 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("making the admin endpoint: Tap shows records, and every user of the machine can ask: a token is needed, or a unix socket")
 	}
 	s := &Server{options: o}
+	if err = o.checkCommands(); err != nil {
+		return nil, err
+	}
 	s.server, err = server.New(server.Options{
 		Settings: server.Settings{Listen: o.Listen, Token: o.Token, TokenFile: o.TokenFile, Hosts: o.Hosts, MaxConnections: mostConnections},
 		What:     "the admin endpoint", Prefix: "admin.", Config: o.TLS, Handler: s.routes(), Kept: probePlaces, Warn: o.Warn,
-		Read: 10 * time.Second, Write: 30 * time.Second, Idle: 60 * time.Second,
+		Higher: server.Token{Literal: o.Commands.Token, File: o.Commands.TokenFile, Name: "command_token_file"},
+		Read:   10 * time.Second, Write: 30 * time.Second, Idle: 60 * time.Second,
 	})
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func (c *Client) Stream(ctx context.Context, path, by string, each func(event st
 	}
 	req.Header.Set("Accept", "text/event-stream")
 	if by != "" {
-		req.Header.Set("Penstock-By", printable(by))
+		req.Header.Set(headerBy, by)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())

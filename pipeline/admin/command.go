@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -19,10 +20,11 @@ type Command struct {
 	Workers  int
 	Rate     string // name of a rate of limits.rates, of VerbRate
 	Per      settings.Rate
-	Burst    int           // 0: as it is
-	Key      []byte        // of VerbSkip and VerbUnskip
-	Level    string        // of VerbLogLevel: debug, info, warn, error
-	For      time.Duration // of VerbLogLevel: then it is again what it was; 0: until the process ends
+	Burst    int                // 0: as it is
+	Key      []byte             // of VerbSkip and VerbUnskip
+	Record   *pipeline.Position // of them too, in place of Key: that record alone
+	Level    string             // of VerbLogLevel: debug, info, warn, error
+	For      time.Duration      // of VerbLogLevel: then it is again what it was; 0: until the process ends
 
 	By   string // who asks, as he says
 	From string // where the request came from: an address, or the user at the other end of a socket
@@ -49,6 +51,17 @@ const (
 type Commander interface {
 	Do(ctx context.Context, c Command) (Done, error)
 }
+
+// A RefusedError is what a Commander says of a command that it has not done. Any other error is one of a command that
+// was tried and has failed.
+type RefusedError struct {
+	Status int // of HTTP: 404 there is nothing of the name, 409 not now, 422 what is steered does not take it, 501 never in this process
+	Err    error
+}
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Done says what a command has changed.
 type Done struct {

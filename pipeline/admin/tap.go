@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/server"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -51,7 +52,6 @@ const (
 	tapUsual    = "10/s"           // rate when the request does not say
 	tapAlive    = 5 * time.Second  // after which a reader is told that the tap is there
 	tapPatience = 10 * time.Second // of one write
-	longestBy   = 64               // bytes of the name of who asks
 )
 
 // tap answers /api/v1/tap: a stream that goes on until as many records were shown as were asked for, the caller goes, or the
@@ -122,10 +122,7 @@ func (s *Server) tapAsked(r *http.Request) (TapRequest, error) {
 	if out.Limit, err = strconv.ParseInt(cmp.Or(asked["limit"], "0"), 10, 64); err != nil || out.Limit < 0 {
 		return out, fmt.Errorf("limit is a number of records, and 0 for no end, not %q", asked["limit"])
 	}
-	out.By, out.From = printable(r.Header.Get("Penstock-By")), "unix"
-	if strings.Contains(r.RemoteAddr, ":") {
-		out.From = r.RemoteAddr
-	}
+	out.By, out.From = askedBy(r), server.From(r)
 	return out, nil
 }
 
@@ -143,17 +140,6 @@ func (s *Server) tapPipeline(asked map[string]string) (string, error) {
 		return "", fmt.Errorf("pipeline is missing: there is %s", strings.Join(names, ", "))
 	}
 	return name, unknownPipeline(asked, names)
-}
-
-// printable gives the beginning of a text that a caller gives, what is not printed in ASCII as question marks.
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
-	return text[:min(len(text), longestBy)]
 }
 
 // A tapStream writes the answer: server-sent events, or lines of JSON where the caller asks for

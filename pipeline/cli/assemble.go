@@ -31,8 +31,9 @@ const pingLimit = 13 * time.Second
 type assembled struct {
 	file    *config.Pipeline
 	options engine.Options
-	err     error   // what it needs of its environment and does not get, with its place; it cannot start
-	more    []error // what else it does not get
+	rates   *calls.Shared // of all pipelines of the process
+	err     error         // what it needs of its environment and does not get, with its place; it cannot start
+	more    []error       // what else it does not get
 }
 
 // standIns are used in place of what the file says. The zero value stands in for
@@ -64,7 +65,7 @@ func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, 
 	if in.change != nil {
 		in.change(&o)
 	}
-	return &assembled{file: p, options: o}, nil
+	return &assembled{file: p, options: o, rates: shared}, nil
 }
 
 // canStart says whether nothing of the environment is missing.
@@ -115,7 +116,8 @@ func (a *assembled) managed(events *event.Emitter) (*managedPipeline, error) {
 		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", a.file.File, err)}
 	}
 	_, reports := a.options.Source.(pipeline.Reporter)
-	return &managedPipeline{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports, locate: a.locate}, nil
+	return &managedPipeline{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports, locate: a.locate,
+		hidesKeys: a.options.DeadLetter.RedactsKey}, nil
 }
 
 // locate puts a place before an error of Run: that of the sink that could not be opened, that of the source when the environment

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -38,7 +39,9 @@ type process struct {
 	expect   func() error // called when no pipeline has failed: gives an expectation that was not met
 	atEnd    func()       // called before the last line
 
-	checkProgress func() error // of the watch of /livez; nil: there is no endpoint
+	watched
+	commands commands
+	rates    *calls.Shared // of all pipelines; nil: they have none
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -56,6 +59,12 @@ type signalled struct {
 	forcedBy os.Signal // the second one
 }
 
+// watched is who watches the process from outside, and by what.
+type watched struct {
+	supervisor    *supervisor  // nil: none
+	checkProgress func() error // of /livez and of the watchdog of the supervisor; nil: nobody asks
+}
+
 type ending struct {
 	pipeline *managedPipeline
 	err      error
@@ -68,10 +77,18 @@ func (p *process) run(ctx context.Context) int {
 	defer cancel()
 	ends := make(chan ending, len(p.pipelines)) // room for all, so that none blocks when run has returned
 	for _, m := range p.pipelines {
-		go func() { ends <- ending{m, m.runner.Run(ctx)} }()
+		m.finished = make(chan struct{})
+		of, stop := context.WithCancel(ctx)
+		defer stop()
+		m.stop = stop
+		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
-	watching := make(chan struct{})
+	p.commands.open(ctx)
+	watching, ended := make(chan struct{}), make(chan struct{})
+	defer close(ended)
 	go p.watch(ctx, watching)
+	p.supervisor.running()
+	go p.supervise(ended)
 
 	p.deadline = time.NewTimer(time.Hour)
 	p.deadline.Stop()
@@ -93,24 +110,26 @@ func (p *process) run(ctx context.Context) int {
 	}
 	cancel()
 	<-watching // not for long: it waits a second at most for each call
+	p.commands.close()
 	return p.stopped()
 }
 
 // pipelineEnded notes the end of a pipeline, and stops the process when it was the last one, or
 // the first failure with --fail-fast.
 func (p *process) pipelineEnded(e ending, left int, cancel func()) {
-	if errors.Is(e.err, context.Canceled) && !p.stopping.IsZero() {
+	if errors.Is(e.err, context.Canceled) && p.asked(e.pipeline) {
 		e.err = nil // there was nothing to drain
 	}
 	e.pipeline.ended, e.pipeline.err = true, e.err
 	if e.err != nil {
 		e.pipeline.events.Log().Error().Msg(e.pipeline.locate(e.err))
 	}
-	failed, all := p.isFailure(e.err), left == 0 || e.err != nil && p.failFast
+	failed, all := p.isFailure(e.pipeline, e.err), left == 0 || e.err != nil && p.failFast
 	if failed && !all {
 		p.failed.add(e.pipeline) // before its event: whoever reads that may ask the endpoint at once
 	}
 	p.emitStopped(e.pipeline, left)
+	close(e.pipeline.finished)
 	if !all {
 		return
 	}
@@ -144,6 +163,7 @@ func (p *process) stop(reason string, cancel func()) {
 		p.deadline.Reset(p.drain + abortAfter)
 	}
 	cancel()
+	p.supervisor.stopping(p.drain)
 }
 
 // abort ends what still runs, now.
@@ -263,6 +283,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 		case why != "" && was:
 			p.ready.Store(false)
 			p.events.Emit(event.ProcessUnready{Reason: why}, "")
+			p.supervisor.status("not ready: " + why)
 		}
 		if p.ready.Load() {
 			every = unreadyEvery
@@ -272,6 +293,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 
 func (p *process) emitReady() {
 	p.events.Emit(event.ProcessReady{StartupMs: time.Since(p.started).Milliseconds()}, "")
+	p.supervisor.status("ready")
 }
 
 // unready says why the process can make no progress, "" when it can.

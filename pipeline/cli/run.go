@@ -98,6 +98,8 @@ func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string,
 	}
 	daemon := newDaemon(set, events, log, signals)
 	daemon.failFast = f.failFast
+	daemon.supervisor = newSupervisor(set.Process.Log.StatsEvery)
+	daemon.watchProgress(false)
 	return endedWith(daemon.start(ctx, set))
 }
 
@@ -310,6 +312,9 @@ func (p *process) addPipelines(all []*assembled) error {
 		}
 		if a.err != nil {
 			a.discard()
+		}
+		if a.rates != nil {
+			p.rates = a.rates
 		}
 		p.pipelines = append(p.pipelines, m)
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/user"
 	"strconv"
 	"strings"
 
@@ -123,7 +122,7 @@ func (f *tapFlags) tap(ctx context.Context, g *globals, args []string) error {
 	out := &tapOutput{w: g.out, asJSON: f.asJSON, diff: f.diff, terminal: isTerminal(g.out)}
 	out.color = out.terminal && os.Getenv("NO_COLOR") == "" && !f.asJSON
 	var last admin.TapEnd
-	err = e.client.Stream(ctx, "/api/v1/tap?"+q.Encode(), who(), func(event string, data []byte) error {
+	err = e.client.Stream(ctx, "/api/v1/tap?"+q.Encode(), whoAsks(), func(event string, data []byte) error {
 		if event == "record" {
 			return out.record(data)
 		}
@@ -156,16 +155,4 @@ func tapError(err error) error {
 		return usagef("%s", answer.Why)
 	}
 	return &exitError{exitEnvironment, err}
-}
-
-// who names the user of this command, for the log of the process that is asked.
-func who() string {
-	name := "?"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	return name
 }

@@ -99,7 +99,9 @@ type stepper interface {
 	start()
 	forgetLane(l *lane)
 	stopEarly()
-	resumed() // a pause is over
+	resumed()          // a pause is over
+	setWorkers(n int)  // Step.allows so many
+	skip(set *skipSet) // there is more to skip
 	snapshot(now time.Time) StepSnapshot
 	load(now time.Time) load
 	holdup(now time.Time) holdup

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"hash/maphash"
 	"sync"
 	"time"
 
@@ -34,7 +33,6 @@ import (
 type filler struct {
 	p    *shared
 	out  *pipe         // to the first step
-	seed maphash.Seed  // of the keys' hashes
 	keys bool          // records need their keys' hash
 	wake chan struct{} // capacity 1: something has changed for a lane that was passed over
 
@@ -59,7 +57,7 @@ type filler struct {
 }
 
 func newFiller(p *shared, out *pipe) *filler {
-	return &filler{p: p, out: out, seed: maphash.MakeSeed(), keys: p.opts.needKeys(), wake: make(chan struct{}, 1)}
+	return &filler{p: p, out: out, keys: p.opts.needKeys(), wake: make(chan struct{}, 1)}
 }
 
 // work sends what is made, or makes the next chunk of a lane. It gives false when
@@ -333,6 +331,9 @@ func (f *filler) send() {
 	if f.keys {
 		f.hash(c)
 	}
+	if set := p.steer.skips.Load(); set != nil {
+		f.skip(c, set)
+	}
 	if p.taps.source.watched() {
 		p.taps.source.look(TapAfter, c.recs, nil, f.now)
 	}
@@ -367,7 +368,7 @@ func (f *filler) hash(c *chunk) {
 			}
 		}
 		if len(key) > 0 {
-			it.key = maphash.Bytes(f.seed, key)
+			it.key = f.p.steer.hash(key)
 		}
 	}
 	f.tell()

@@ -130,6 +130,7 @@ func (p *Pipeline) stopReading() {
 	if p.opts.readsOnce() {
 		p.read.stop()
 		p.rejects.end()
+		p.steer.end()
 		return
 	}
 	p.rejects.forbid()
@@ -195,6 +196,7 @@ func (p *Pipeline) await(ctx context.Context, allDone <-chan struct{}) ending {
 		case <-broken:
 			broken = nil
 			p.rejects.end()
+			p.steer.end()
 			drain()
 		}
 	}

@@ -31,6 +31,7 @@ type shared struct {
 	pool  pool // of chunks and blocks
 
 	rejects *rejections // the budget of rejections; nil: there is none
+	steer   steering    // what is steered by command
 
 	meter    meter        // of the records of the whole pipeline
 	bytesIn  atomic.Int64 // of the records that have been made
@@ -69,6 +70,7 @@ func (p *shared) init(o Options) {
 	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
 	p.moved = make(chan struct{}, 1)
 	p.rejects = newRejections(p)
+	p.steer.init(p)
 	for _, conf := range o.Steps {
 		p.undoes = p.undoes || undoerOf(conf) != nil
 	}

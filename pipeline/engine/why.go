@@ -40,7 +40,12 @@ func (p *Pipeline) Why() []Hold {
 			}
 			if w := l.wanted(now); w != nil {
 				f.lanes[l] = w
-			} else if h, ok := l.unmade(now); ok {
+			} else if h, ok := l.unmade(now); !ok {
+				continue
+			} else if p.steer.describe(l, &h, now) {
+				h.Where, h.Kind = p.entrance()
+				all = append(all, h)
+			} else {
 				unmade = append(unmade, h)
 			}
 		}
@@ -134,13 +139,22 @@ func (l *lane) unmade(now time.Time) (h Hold, ok bool) {
 func (p *Pipeline) inFront(f *search, all []Hold, now time.Time) []Hold {
 	for i := range all {
 		h := &all[i]
-		h.Root, h.Where, h.State, h.Cause, h.Since = h.Position, sinksName, stateNames[stateQueued], CauseQueue, h.Age
+		h.Root, h.State, h.Cause, h.Since = h.Position, stateNames[stateQueued], CauseQueue, h.Age
+		h.Where, h.Kind = p.entrance()
 		if len(p.steps) > 0 {
-			first := p.steps[0].core().here()
-			h.Where, h.Kind, h.For = first.Where, first.Kind, f.occupied(0, now)
+			h.For = f.occupied(0, now)
 		}
 	}
 	return all
+}
+
+// entrance is where records go that are made: the first step, or the sinks.
+func (p *Pipeline) entrance() (name, kind string) {
+	if len(p.steps) == 0 {
+		return sinksName, ""
+	}
+	first := p.steps[0].core().here()
+	return first.Where, first.Kind
 }
 
 // found says what the record waits for at one place. It may be at several: as a copy in each of two sinks, or as the parts of a

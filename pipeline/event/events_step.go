@@ -41,8 +41,8 @@ type PipelineResumed struct {
 type TapStarted struct {
 	Step      string `json:"step" required:"true"`
 	Side      string `json:"side" required:"true"`
-	AskedBy   string `json:"asked_by" max:"64"`
-	AskedFrom string `json:"asked_from" max:"64"`
+	AskedBy   string `json:"asked_by" max:"128"`
+	AskedFrom string `json:"asked_from"`
 }
 
 // TapEnded is tap.ended: nobody looks there any more.
@@ -52,8 +52,8 @@ type TapEnded struct {
 	Reason    string `json:"reason" required:"true" enum:"limit,left,stopped"`
 	Records   int64  `json:"records"`
 	Skipped   int64  `json:"skipped"`
-	AskedBy   string `json:"asked_by" max:"64"`
-	AskedFrom string `json:"asked_from" max:"64"`
+	AskedBy   string `json:"asked_by" max:"128"`
+	AskedFrom string `json:"asked_from"`
 }
 
 // RecordRejected is record.rejected: a record was rejected; limited.

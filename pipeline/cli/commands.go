@@ -222,7 +222,7 @@ func (p *process) pipelineOf(name string) (*managedPipeline, error) {
 }
 
 // controllerOf gives what steers a pipeline that runs.
-func (p *process) controllerOf(name string) (controller, error) {
+func (p *process) controllerOf(name string) (engine.Controller, error) {
 	m, err := p.pipelineOf(name)
 	if err != nil {
 		return nil, err
@@ -230,8 +230,5 @@ func (p *process) controllerOf(name string) (controller, error) {
 	if m.hasEnded() {
 		return nil, notNow("the pipeline %s has ended", name)
 	}
-	if c, ok := m.runner.(controller); ok {
-		return c, nil
-	}
-	return nil, never("the pipeline %s cannot be steered", name)
+	return m.runner, nil
 }

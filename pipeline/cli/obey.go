@@ -8,26 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // This file says what each command does to the process.
-
-// A controller is what steers a pipeline, see engine.Controller.
-type controller interface {
-	Pause()
-	Resume()
-	PauseLane(lane string) error
-	ResumeLane(lane string) error
-	SetWorkers(step string, n int) error
-	Skip(key []byte) error
-	Unskip(key []byte) error
-	SkipRecord(at pipeline.Position) error
-	UnskipRecord(at pipeline.Position)
-}
 
 func (p *process) obey(ctx context.Context, c admin.Command) (admin.Done, error) {
 	switch c.Verb {
@@ -137,7 +123,7 @@ func (m *managedPipeline) hasEnded() bool {
 }
 
 // hold pauses and resumes a pipeline, or one lane of it.
-func (p *process) hold(to controller, c admin.Command) (admin.Done, error) {
+func (p *process) hold(to engine.Controller, c admin.Command) (admin.Done, error) {
 	is := "paused"
 	if c.Verb == admin.VerbResume {
 		is = "running"
@@ -186,7 +172,7 @@ func (p *process) lanesOf(name string) string {
 }
 
 // setWorkers changes how many workers or slots a step has.
-func (p *process) setWorkers(to controller, c admin.Command) (admin.Done, error) {
+func (p *process) setWorkers(to engine.Controller, c admin.Command) (admin.Done, error) {
 	m, err := p.pipelineOf(c.Pipeline)
 	if err != nil {
 		return admin.Done{}, err
@@ -211,7 +197,7 @@ func (p *process) setWorkers(to controller, c admin.Command) (admin.Done, error)
 }
 
 // skip has the records of a key rejected, or one record by its position, or ends that.
-func skip(to controller, c admin.Command) (admin.Done, error) {
+func skip(to engine.Controller, c admin.Command) (admin.Done, error) {
 	var err error
 	switch {
 	case c.Verb == admin.VerbSkip && c.Record != nil:
@@ -221,7 +207,7 @@ func skip(to controller, c admin.Command) (admin.Done, error) {
 	case c.Record != nil:
 		to.UnskipRecord(*c.Record)
 	default:
-		err = to.Unskip(c.Key)
+		to.Unskip(c.Key)
 	}
 	if err != nil {
 		return admin.Done{}, unfit(err)

@@ -79,7 +79,7 @@ func (s *steeredRunner) Skip(key []byte) error {
 	}
 	return nil
 }
-func (s *steeredRunner) Unskip(key []byte) error               { s.note("unskip %x", key); return nil }
+func (s *steeredRunner) Unskip(key []byte)                     { s.note("unskip %x", key) }
 func (s *steeredRunner) SkipRecord(at pipeline.Position) error { s.note("skip %v", at); return nil }
 func (s *steeredRunner) UnskipRecord(at pipeline.Position)     { s.note("unskip %v", at) }
 

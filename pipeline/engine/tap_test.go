@@ -1,15 +1,12 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,5 +137,3 @@ func TestTapShowsBothSidesOfAStep(t *testing.T) {
 		})
 	}
 }
-
-var _ = []any{bytes.Clone, strconv.Itoa, sync.Mutex{}}

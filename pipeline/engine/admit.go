@@ -55,6 +55,7 @@ type admission struct {
 func (sl *slot) admit() {
 	c := sl.c
 	if c.entry == nil {
+		c.tap(sl.s.tap, c.attempts == 0, time.Time{})
 		entry, err := sl.s.admitter.Admit(c.rec.rec, c.attempts+1)
 		if err == nil && entry == nil {
 			err = errNoCall

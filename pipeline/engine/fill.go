@@ -344,6 +344,9 @@ func (f *filler) send() {
 	if set := p.steer.skips.Load(); set != nil {
 		f.skip(c, set)
 	}
+	if p.taps.source.watched() {
+		p.taps.source.look(TapAfter, c.recs, nil, f.now)
+	}
 	n := copy(f.ready, f.ready[1:])
 	f.ready[n] = nil
 	f.ready, f.hashed, f.told = f.ready[:n], 0, 0

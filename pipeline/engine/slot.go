@@ -126,6 +126,7 @@ func (sl *slot) attempt(now time.Time) error {
 		c.kept = true
 	}
 	sl.limit = limit.Sub(now)
+	c.tap(s.tap, c.attempts == 1, now)
 	if c.attempts == 1 && s.undoer != nil {
 		c.rec.enter(s.conf.Name, s.undoer)
 	}
@@ -196,6 +197,9 @@ func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Ti
 		}
 	}
 	sl.endStep(&j, err, wait, now)
+	if c.tapping != nil && j.verdict != again {
+		c.untap(j.verdict, now)
+	}
 	sl.c = nil
 	s.book(c, j, t, now, wait)
 }

@@ -22,6 +22,7 @@ type stepCore struct {
 	events      *event.Emitter
 	undoer      pipeline.Undoer // its stage or splitter, if that is one; nil: it is not
 	meter       meter
+	tap         *tapPoint
 	outstanding atomic.Int32 // calls of the stage that have not returned; chunks at work in a step that computes
 }
 

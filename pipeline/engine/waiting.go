@@ -212,6 +212,7 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, given []*call,
 		if c.timer != nil {
 			c.timer.Stop()
 		}
+		c.tapping.drop()
 		if c.entry != nil {
 			given = append(given, c)
 		}

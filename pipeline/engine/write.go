@@ -301,6 +301,9 @@ func (w *writer) stored(recs []item) {
 	q, s := w.q, w.q.s
 	n := int64(len(recs))
 	s.meter.count(increments{out: n}, n)
+	if s.tap.watched() {
+		s.tap.look(TapAfter, recs, nil, w.ended)
+	}
 	if s.letters {
 		q.l.finishAt(recs, rejected, w.ended)
 	} else {
@@ -334,6 +337,9 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 		return
 	}
 	s.meter.count(increments{rejected: 1}, 1)
+	if s.tap.watched() {
+		s.tap.look(TapRejected, []item{rec}, f, w.ended)
+	}
 	l.reject(rec, f)
 }
 

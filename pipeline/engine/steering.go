@@ -216,13 +216,19 @@ func (p *Pipeline) SetWorkers(step string, n int) error {
 	return fmt.Errorf("step %q: %w", step, ErrNoStep)
 }
 
+// A Resizer is a Stage or a Splitter that goes by how many workers its step has, as one that opens as many connections does: Resize
+// says that their number has changed while the pipeline runs. It returns at once, and may come beside anything else.
+type Resizer interface {
+	Resize(workers int)
+}
+
 // resize tells the component of a step, if it goes by that, how many workers there are.
 func (p *Pipeline) resize(s *stepCore, n int) error {
 	component := any(s.conf.Stage)
 	if s.conf.Stage == nil {
 		component = s.conf.Splitter
 	}
-	if r, ok := component.(pipeline.Resizer); ok {
+	if r, ok := component.(Resizer); ok {
 		if err := guarded(func() error { r.Resize(n); return nil }); err != nil {
 			return fmt.Errorf("setting the workers of %s to %d: telling its stage: %w", s.conf.Name, n, err)
 		}

@@ -199,7 +199,10 @@ func (p *process) start(ctx context.Context, set *config.Set) int {
 	logProblems(p.events, set.Warnings)
 	p.events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
 
-	all, err := p.prepare(ctx, set, standIns{})
+	if err := p.openTraces(set); err != nil {
+		return p.neverRan(err, nil)
+	}
+	all, err := p.prepare(ctx, set, standIns{change: p.traced(set)})
 	var endpoint *admin.Server
 	if err == nil && p.signal == nil && slices.ContainsFunc(all, (*assembled).canStart) {
 		endpoint, err = p.serve(set)

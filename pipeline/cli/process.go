@@ -46,8 +46,7 @@ type process struct {
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
-	dumping  atomic.Bool
-	stopping time.Time // when the drain began; zero: it has not
+	stopping time.Time   // when the drain began; zero: it has not
 	deadline *time.Timer
 	signalled
 	aborted bool
@@ -57,7 +56,8 @@ type process struct {
 type signalled struct {
 	signal   os.Signal // the first one
 	signalAt time.Time
-	forcedBy os.Signal // the second one
+	forcedBy os.Signal   // the second one
+	dumping  atomic.Bool // what one has asked to be written is being written
 }
 
 // watched is who watches the process from outside, and by what.

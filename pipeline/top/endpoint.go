@@ -16,7 +16,6 @@ type Endpoint struct {
 	get     func(ctx context.Context, path string, into any) error
 	version string // of what answers; "": not asked yet
 	hash    string
-	log     int64 // lines of its log that were dropped
 
 	// Wants says which answers beside the figures are asked for at a look.
 	Wants atomic.Uint32

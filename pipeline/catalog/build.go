@@ -155,6 +155,7 @@ func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
 			Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
 		}
 	}
+	step.MostWorkers, step.MostWhy = s.MostWorkers()
 	env := calls.Env{Shared: b.env.Shared, Settings: s.Calls, Workers: s.Workers}
 	made, err := b.component(path, s.Name, s.Component, env, false)
 	if err != nil {

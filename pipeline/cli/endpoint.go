@@ -45,13 +45,19 @@ func (p *process) newEndpoint(set *config.Set) (*admin.Server, error) {
 	}
 	p.watchProgress(true)
 	live := func() error { return errors.Join(p.failed.error(), p.checkProgress()) }
+	taps, err := p.openTaps(set)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
 		Listen: a.Listen, TLS: secure, Token: a.Token, TokenFile: a.TokenFile, Hosts: a.Hosts, Pprof: a.Pprof, Warn: warn,
 		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
-		Holds: p.holds, InFlight: p.inFlight, Commands: p.commanding(a),
-		Files:   func() ([]admin.File, error) { return shownFiles(set) },
-		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
+		Holds: p.holds, InFlight: p.inFlight, Tap: taps, Commands: p.commanding(a),
+		Files:  func() ([]admin.File, error) { return shownFiles(set) },
+		Shapes: func() []admin.Shape { return shapes(set) }, Recent: p.events.Recent(), Page: a.Page,
+		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash,
+			Instance: p.events.Instance()},
 	})
 	var env *pipeline.EnvironmentError
 	switch {

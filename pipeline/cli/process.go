@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/trace"
 )
 
 const (
@@ -33,6 +33,8 @@ type process struct {
 	signals   <-chan os.Signal
 	started   time.Time
 
+	traces *trace.Traces // nil: nothing is traced
+
 	terminal bool // it runs in a terminal, and ends when that is closed
 	failFast bool // the first pipeline that fails ends all
 	failed   failures
@@ -41,7 +43,6 @@ type process struct {
 
 	watched
 	commands commands
-	rates    *calls.Shared // of all pipelines; nil: they have none
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -111,6 +112,7 @@ func (p *process) run(ctx context.Context) int {
 	cancel()
 	<-watching // not for long: it waits a second at most for each call
 	p.commands.close()
+	p.closeTraces()
 	return p.stopped()
 }
 

@@ -11,7 +11,7 @@ import (
 func (p *process) metrics(set *config.Set) http.Handler {
 	b := buildInfo()
 	return metrics.Handler(metrics.Options{
-		Snapshots: p.snapshots, Log: p.log.Counts,
+		Snapshots: p.snapshots, Log: p.log.Counts, Traces: p.traceCounts(),
 		Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash,
 	})
 }

@@ -79,7 +79,7 @@ func New(o Options) (*Pipeline, error) {
 		dead := o.DeadLetter.output()
 		dead.defaults()
 		p.dead = newSink(&p.shared, p.txn, dead)
-		p.dead.letters = true
+		p.dead.letters, p.dead.tap.sides = true, 0 // what is in letters is redacted by other rules
 	}
 	p.route = newRouter(&p.shared, p.sinks, in)
 	p.stats.init(&p.shared, &p.chain, p.Snapshot)
@@ -94,6 +94,7 @@ func newStep(p *shared, conf Step, index int, in, out *pipe) stepper {
 	core := &stepCore{
 		p: p, conf: conf, index: index, in: in, out: out, crew: crew.New(),
 		events: p.events.Step(conf.Name), undoer: undoerOf(conf),
+		tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected|TapFiltered),
 	}
 	if conf.Wait != nil {
 		return newWaitStep(core)

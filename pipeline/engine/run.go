@@ -320,6 +320,7 @@ func (p *Pipeline) waitForWorkers() {
 // abandoned.
 func (p *Pipeline) endWork() {
 	p.work.end()
+	p.taps.end()
 	p.meter.seal()
 	p.seal()
 }

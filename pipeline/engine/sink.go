@@ -41,6 +41,7 @@ type sink struct {
 	crew        *crew.Crew
 	events      *event.Emitter
 	meter       meter
+	tap         *tapPoint
 	outstanding atomic.Int32 // Writes that have not returned
 	alone       leftAlone
 
@@ -58,7 +59,7 @@ type sink struct {
 func newSink(p *shared, txn *transactions, conf Output) *sink {
 	s := &sink{
 		p: p, txn: txn, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
-		queues: map[*lane]*sinkQueue{},
+		queues: map[*lane]*sinkQueue{}, tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected),
 	}
 	s.alone.init()
 	return s
@@ -117,6 +118,9 @@ type atWork struct {
 // enqueue adds records of a lane, in order. It does not wait.
 func (s *sink) enqueue(l *lane, recs []item) {
 	s.meter.enter(int64(len(recs)))
+	if s.tap.watched() {
+		s.tap.look(TapBefore, recs, nil, time.Now())
+	}
 	s.mu.Lock()
 	q := s.queues[l]
 	if q == nil {

@@ -15,6 +15,9 @@ var processNames = []Name{
 	{"penstock_log_lines_written_total", "counter", nil, "Lines of the log that were written."},
 	{"penstock_log_lines_dropped_total", "counter", nil, "Lines of the log that were dropped, since their reader was too slow."},
 	{"penstock_log_lines_waiting", "gauge", nil, "Lines of the log that are still to be written."},
+	{"penstock_trace_spans_sent_total", "counter", nil, "Spans of traces that the collector has taken."},
+	{"penstock_trace_spans_dropped_total", "counter", nil, "Spans of traces that were dropped, since the collector is down, refuses them, or is too slow."},
+	{"penstock_trace_spans_waiting", "gauge", nil, "Spans of traces that are still to be sent."},
 	{"penstock_build_info", "gauge", []string{"version", "revision", "go_version"}, "1; its labels say what the program was made of."},
 	{"penstock_config_info", "gauge", []string{"hash"}, "1; its label is the hash of the files that run."},
 }

@@ -226,3 +226,20 @@ func TestGraphsAddUpAndShowPeaks(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsSteeredIsShown(t *testing.T) {
+	l := newTestLog("a")
+	l.stats("orders", 100, 60)
+	l.line("pipeline.stats", "orders", `"interval_ms":1000,"state":"paused","paused_by":"command","paused_lanes":2,"skipped":1,"records_in_total":100`)
+	l.line("source.partition.stats", "orders", `"topic":"orders","partition":1,"lag":4,"paused":true,"paused_by":"command"`)
+	s := read(t, l.String())
+	has(t, NewModel(s, Options{FromLog: true}).Screen().Text(), "paused by command", "paused lanes 2")
+	m := NewModel(s, Options{FromLog: true})
+	m.width = 120
+	has(t, press(t, m, "p"), "skipped keys 1", "paused by command")
+	var b strings.Builder
+	if err := WriteTable(&b, s.View(all())); err != nil {
+		t.Fatal(err)
+	}
+	has(t, b.String(), "paused lanes 2, keys that are skipped 1")
+}

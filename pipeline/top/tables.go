@@ -171,7 +171,11 @@ func (d *drawing) partitionRows() tabRows {
 				{"", pad(wholeOr(p.Committed), 15) + pad(spanOf(p.CommitAgeMs), 12) + "  ", plain},
 			}
 			if p.Paused {
-				row = append(row, item{"", "paused ", fair})
+				by := ""
+				if p.PausedBy != "" {
+					by = "by " + p.PausedBy + " "
+				}
+				row = append(row, item{"", "paused " + by, fair})
 			}
 			if several {
 				row = append(row, item{"", p.Instance, faint})

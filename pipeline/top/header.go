@@ -241,4 +241,3 @@ func (d *drawing) alerts() {
 		}
 	}
 }
-

@@ -65,7 +65,7 @@ func TestKeysOpenTabs(t *testing.T) {
 	m := looking(recorded(t), busy, TabErrors, 100, 30)
 	has(t, press(t, m, "p"), "▸partitions", "flights/3")
 	has(t, press(t, m, "e"), "▸errors", "http_429")
-	has(t, press(t, m, "w"), "▸why", "a log does not tell")
+	has(t, press(t, m, "w"), "▸why", "a log does not tell", "penstock why") // in as many lines as it takes
 	has(t, press(t, m, "l"), "▸events", "record.rejected")
 	has(t, press(t, m, "g", "down", "down"), "▸graphs", "e2e p99", "origin busy")
 	has(t, press(t, m, "?"), "any key goes back", "RETRIES FILTERED")

@@ -100,7 +100,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
 	s := &Server{options: o, history: newHistory()}
-	s.streams.ending = make(chan struct{})
+	s.streams.patience, s.streams.ending = streamPatience, make(chan struct{})
 	s.frames.make = func() ([]byte, error) { return json.Marshal(s.stats(o.Snapshots())) }
 	err := o.checkCommands()
 	if err != nil {

@@ -136,7 +136,9 @@ func TestThePageTellsStates(t *testing.T) {
 		text   string
 	}{
 		{func(f *engine.Snapshot) { f.State = "starting" }, "starting", "Nothing is read yet."},
-		{func(f *engine.Snapshot) { f.State, f.InFlight = "paused", 7 }, "paused", "No record begins; 7 are in flight."},
+		{func(f *engine.Snapshot) { f.State, f.InFlight = "paused", 7 }, "paused", "Paused. No record begins; 7 are in flight."},
+		{func(f *engine.Snapshot) { f.State, f.PausedBy = "paused", "command" }, "paused", "By a command. No record begins"},
+		{func(f *engine.Snapshot) { f.State, f.PausedBy = "paused", "dead_letter_budget" }, "paused", "Too many records were rejected. No record begins"},
 		{func(f *engine.Snapshot) { f.State, f.InFlight = "draining", 8 }, "draining", "Nothing more is read; 8 records are on their way to an end."},
 		{func(f *engine.Snapshot) { f.State = "stopped" }, "ended", "All that was to be read has been read, or it was stopped."},
 		{func(f *engine.Snapshot) { f.State, f.Err = "failed", errors.New("writing "+hostile) }, "failed", "writing " + hostile},
@@ -145,7 +147,7 @@ func TestThePageTellsStates(t *testing.T) {
 		{func(f *engine.Snapshot) { f.Source.Partitions[0].HighWatermark = 20 }, "waiting", "Nothing is read, and the lag is 20."},
 		{func(f *engine.Snapshot) {
 			at := pipeline.Position{Topic: "orders", Partition: 3, Offset: 4711}
-			f.InFlight = 1
+			f.InFlight, f.PausedLanes = 1, []string{"orders/3"}
 			f.Stalled = []engine.Hold{{Lane: "orders/3", Position: at, Root: at, Where: "geo", State: "running", Cause: "running", Since: 72 * time.Second, Age: 80 * time.Second}}
 		}, "stalled", "orders/3@4711"},
 	}
@@ -165,6 +167,8 @@ func TestThePageTellsStates(t *testing.T) {
 	p.waitFor(`document.querySelector('#graph .part[data-state="stalled"] .mark')?.textContent === 'stalled for 1 min 12 s'`)
 	p.waitFor(`document.querySelector('#parts tr[data-state="stalled"]')?.textContent.includes('stalled for 1 min 12 s')`)
 	p.waitFor(`document.querySelector('#why li')?.textContent.includes('orders/3@4711')`)
+
+	p.waitFor(`document.querySelector('#partitions tbody').textContent.includes('paused by a command')`)
 
 	showHostileNames(t, s, p)
 	loseTheStream(t, s, p)

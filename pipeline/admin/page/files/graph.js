@@ -100,8 +100,8 @@ function fill(e, n, p, view, chosen) {
   const step = p.role === 'step';
   say(rates, p.role === 'dead_letter' ? `${count(p.records_out_total)} in all, ${rate(p.rateOut)}/s` : `${rate(p.rateIn)} → ${rate(p.rateOut)} /s`);
   say(more, `${step ? '' : 'write '}p99 ${took(p.latency.p99)}` + (step ? ` · ${p.workers} ${p.window_cap ? 'at once' : p.workers === 1 ? 'worker' : 'workers'}` : ''));
-  say(waits, step ? queue(p) : `${count(p.inflight)} in it`);
-  say(load, step ? `busy ${percent(p.busy)} · blocked ${percent(p.blocked)}` : `${count(p.batches_total)} writes`);
+  say(waits, step ? queue(p) : `${count(p.inflight)} in it · ${count(p.batches_total)} writes`);
+  say(load, step ? `busy ${percent(p.busy)} · blocked ${percent(p.blocked)}` : '');
   bar.firstChild.style.width = 100 * (p.busy ?? 0) + '%';
   bar.lastChild.style.width = 100 * (p.blocked ?? 0) + '%';
   say(mark, marked(p, view));

@@ -124,10 +124,10 @@ func runningFigures(name string, n int64) engine.Snapshot {
 	}
 }
 
-// TestThePageTellsStates: each state has its word and its sentence, and what is in names and messages is text.
-func TestThePageTellsStates(t *testing.T) {
+// tellStates: each state has its word and its sentence, and what is in names and messages is text.
+func tellStates(t *testing.T, b *browser) {
 	s := stage(t, runningFigures("p", 0))
-	p := openBrowser(t).visit("Ada", s.address)
+	p := b.visit("Grace", s.address)
 	p.waitFor(stateShown + ` === 'idle'`)
 	notice := `document.getElementById('notice').textContent`
 	states := []struct {
@@ -224,8 +224,8 @@ func loseTheStream(t *testing.T, s *staged, p *person) {
 	p.waitFor(`[...document.querySelectorAll('#log li span')].some(e => e.textContent === 'behind the gap')`)
 }
 
-// TestThePageIsReached: by keys alone, in both themes, in narrow and wide windows.
-func TestThePageIsReached(t *testing.T) {
+// reachAll: by keys alone, in both themes, in narrow and wide windows.
+func reachAll(t *testing.T, b *browser) {
 	f := runningFigures("p", 1000)
 	f.Errors, f.Steps[0].ErrorsByType = 3, []engine.ErrorCount{{Type: "http_5xx", Total: 3, Message: strings.Repeat("no", 300), At: time.Now()}}
 	f.Stalled = []engine.Hold{{Lane: "orders/3", Where: "geo", State: "running", Cause: "running", Since: 72 * time.Second}}
@@ -240,7 +240,7 @@ func TestThePageIsReached(t *testing.T) {
 		s.events.Pipeline("p").Log().Info().Str("level_", level).Msg(strings.Repeat("long_", 100))
 	}
 	s.events.Pipeline("p").Log().Error().Msg("an error")
-	p := openBrowser(t).visit("Grace", s.address)
+	p := b.visit("Linus", s.address)
 	p.waitFor(`document.querySelectorAll('#graph .part').length === 8 && document.querySelectorAll('#errors tbody tr').length === 6 && document.querySelectorAll('#log li').length === 4`)
 
 	keysOfThePage(t, p)

@@ -108,7 +108,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("making the admin endpoint: Tap shows records, and every user of the machine can ask: a token is needed, or a unix socket")
 	}
 	s := &Server{options: o, history: newHistory()}
-	s.streams.ending = make(chan struct{})
+	s.streams.patience, s.streams.ending = streamPatience, make(chan struct{})
 	s.frames.make = func() ([]byte, error) { return json.Marshal(s.stats(o.Snapshots())) }
 	if err = o.checkCommands(); err != nil {
 		return nil, err

@@ -165,8 +165,8 @@ func (l *lane) release() {
 func (l *lane) Ended() <-chan struct{} { return l.ended }
 
 func (l *lane) End(ctx context.Context) (pipeline.EndReport, error) {
-	defer l.p.rejects.suspend()()
-	return l.end(ctx, !l.p.opts.readsOnce(), l.p.rejects.resume)
+	defer l.p.rejects().suspend()()
+	return l.end(ctx, !l.p.opts.readsOnce(), l.p.rejects().resume)
 }
 
 func (l *lane) Finish(ctx context.Context) (pipeline.EndReport, error) {

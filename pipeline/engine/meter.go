@@ -19,6 +19,7 @@ type meter struct {
 	sealed bool         // counts do not change any more
 	lat    distribution // latencies: of a step's calls, of a sink's Writes, of a pipeline's records to their outcome
 
+	past           [3]time.Duration       // busy, idle and blocked, of the steps that this one has replaced
 	busy, blocked  time.Duration          // what workers have spent in calls, and handing chunks over, that are over
 	began          time.Time              // when the workers began; zero: they have not
 	working        shift                  // the workers that are in a call of a component now
@@ -55,12 +56,21 @@ func (s *shift) leave(at time.Duration) { s.n, s.sum = s.n-1, s.sum-at }
 // hangs in a call is busy. The meter's lock is held.
 func (m *meter) times(now time.Time, workers int) (busy, idle, blocked time.Duration) {
 	if m.began.IsZero() {
-		return 0, 0, 0
+		return m.past[0], m.past[1], m.past[2]
 	}
 	d := now.Sub(m.began)
 	busy = m.busy + m.working.spent(d)
 	blocked = m.blocked + m.handing.spent(d)
-	return busy, max(time.Duration(workers)*d-busy-blocked, 0), blocked
+	idle = max(time.Duration(workers)*d-busy-blocked, 0)
+	return m.past[0] + busy, m.past[1] + idle, m.past[2] + blocked
+}
+
+// rest has the meter count on for a step that takes the place of this one, whose workers have ended.
+func (m *meter) rest(now time.Time, workers int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.past[0], m.past[1], m.past[2] = m.times(now, workers)
+	m.busy, m.blocked, m.began = 0, 0, time.Time{}
 }
 
 // risen keeps the times of a step from falling from one snapshot to the next: they count what a

@@ -70,6 +70,7 @@ type world struct {
 	ends    bool // a lane ends in the middle
 	splits  bool
 	desks   []*desk
+	changes []Parts // what it goes on with, one after the other
 }
 
 func (w *world) chance(p float64) bool {
@@ -136,6 +137,7 @@ func (w *world) build() {
 	}
 	w.dead = &collect{write: w.deadFaults()}
 	w.o.DeadLetter = DeadLetter{Sink: w.dead, Timeout: time.Second, Budget: budgetOf(w.seed)}
+	w.makeChanges()
 }
 
 // budgetOf gives a budget of rejections to half of the runs. Most of these pause.
@@ -155,7 +157,7 @@ func budgetOf(seed uint64) (b RejectionBudget) {
 // spent says whether a run may have ended because its budget was spent.
 func (w *world) spent(p *Pipeline) bool {
 	b := w.o.DeadLetter.Budget
-	return b.Rejected > 0 && b.Pause == 0 && p.rejects.spent
+	return b.Rejected > 0 && b.Pause == 0 && p.rejects().spent
 }
 
 func (w *world) step(i int) Step {
@@ -381,6 +383,9 @@ func (w *world) run() {
 			}
 		}
 	})
+	if len(w.changes) > 0 {
+		helpers.Go(func() { w.change(p, over) })
+	}
 	if w.cancels {
 		helpers.Go(func() {
 			pause(context.Background(), w.upTo(time.Second))
@@ -399,6 +404,7 @@ func (w *world) run() {
 				return
 			}
 			lane := w.src.open[i]
+			w.src.lost = map[int]bool{i: true}
 			w.src.mu.Unlock()
 			ectx, stop := context.WithTimeout(context.Background(), w.upTo(time.Second))
 			defer stop()

@@ -39,7 +39,7 @@ func (sl *slot) work() bool {
 		if w.givenUp {
 			break
 		}
-		if !s.p.rejects.pausing() {
+		if !s.p.rejects().pausing() {
 			if c, _ = w.Pick(); c != nil {
 				break
 			}
@@ -57,7 +57,7 @@ func (sl *slot) work() bool {
 	}
 	now := time.Now()
 	s.tick(now)
-	c.passOver(s.p.rejects.paused())
+	c.passOver(s.p.rejects().paused())
 	if s.admitter != nil {
 		sl.yields = w.ask(c)
 		w.mu.Unlock()
@@ -262,9 +262,9 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	l := wl.lane
 	switch {
 	case j.verdict == drop:
-		s.p.rejects.passed(s.p.atStep(s.index), 0, 1)
+		s.p.rejects().passed(atStep(s.index), 0, 1)
 	case j.verdict == pass && !gone:
-		s.p.rejects.passed(s.p.atStep(s.index), 1, 0)
+		s.p.rejects().passed(atStep(s.index), 1, 0)
 	}
 	switch {
 	case j.verdict == drop:

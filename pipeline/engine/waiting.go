@@ -65,7 +65,7 @@ func (s *waitStep) receive() bool {
 		return false
 	}
 	n := int64(len(c.recs) - c.failed)
-	m := &s.meter
+	m := s.meter
 	m.mu.Lock()
 	m.counts.In += n
 	m.counts.InFlight += n

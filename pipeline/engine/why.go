@@ -26,7 +26,7 @@ func (p *Pipeline) Why() []Hold {
 	var f *search
 	for range whyLooks {
 		now := time.Now()
-		f = newSearch(&p.chain)
+		f = newSearch(p.chain())
 		all = all[:0]
 		var unmade []Hold
 		for _, l := range p.lanes.all() {
@@ -53,7 +53,7 @@ func (p *Pipeline) Why() []Hold {
 	for l, w := range f.lanes {
 		all = append(all, w.hold(l))
 	}
-	p.rejects.holds(all)
+	p.rejects().holds(all)
 	slices.SortFunc(all, func(a, b Hold) int {
 		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane))
 	})
@@ -135,13 +135,19 @@ func (p *Pipeline) inFront(f *search, all []Hold, now time.Time) []Hold {
 	for i := range all {
 		h := &all[i]
 		h.Root, h.Where, h.State, h.Cause, h.Since = h.Position, sinksName, stateNames[stateQueued], CauseQueue, h.Age
-		if len(p.steps) > 0 {
-			first := p.steps[0].core().here()
+		if len(f.chain.steps) > 0 {
+			first := f.chain.steps[0].core().here()
 			h.Where, h.Kind, h.For = first.Where, first.Kind, f.occupied(0, now)
+		}
+		if p.fill.held.Load() != nil {
+			h.Cause, h.For = CauseLimit, endOfChange
 		}
 	}
 	return all
 }
+
+// endOfChange is what records wait for that are not made while steps and sinks are replaced.
+const endOfChange = "the change of steps and sinks that is under way"
 
 // found says what the record waits for at one place. It may be at several: as a copy in each of two sinks, or as the parts of a
 // split. The place where it waits for no other record says most; of equal ones that where it has waited longest.
@@ -189,10 +195,10 @@ func (f *search) missing() bool {
 // seek looks through all places.
 func (p *Pipeline) seek(f *search, now time.Time) {
 	p.seekChunks(f, now)
-	for _, s := range p.steps {
+	for _, s := range f.chain.steps {
 		s.seek(now, f)
 	}
-	for _, s := range p.allSinks() {
+	for _, s := range f.chain.allSinks() {
 		s.seek(now, f)
 	}
 }

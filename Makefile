@@ -9,7 +9,7 @@ help: ## print this help
 	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
 
 demo: ## 10,000 real flights through an embedded broker, checked (KEEP=1 leaves the broker up)
-	CGO_ENABLED=0 $(GO) run ./cmd/demo $(if $(KEEP),--keep)
+	CGO_ENABLED=0 $(GO) run ./cmd/penstock demo $(if $(KEEP),--keep)
 
 test: ## every test that needs nothing but Go
 	CGO_ENABLED=0 $(GO) test $(PACKAGES)

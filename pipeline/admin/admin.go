@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package admin is the HTTP endpoint of a process, and the client that asks it: its health,
-// its version and its figures. It only reads; what it shows comes from functions of whoever
-// runs the pipelines.
+// its version and its figures, and commands of those who have the right to them. What it shows and
+// does comes from functions of whoever runs the pipelines.
 package admin
 
 import (
@@ -53,8 +53,10 @@ type Options struct {
 	Metrics   http.Handler              // answers /metrics; nil: there is no such path
 	// Files gives the effective settings, secrets masked; nil: there is no /api/v1/config.
 	Files func() ([]File, error)
-	Pprof bool        // answer /debug/pprof/ too
-	Warn  func(error) // is told once when TokenFile cannot be used any more; may be nil
+	// Commands change something; the zero value: none are taken.
+	Commands Commanding
+	Pprof    bool        // answer /debug/pprof/ too
+	Warn     func(error) // is told once when TokenFile cannot be used any more; may be nil
 }
 
 // A Version is what /version answers.
@@ -87,11 +89,15 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
 	s := &Server{options: o}
-	var err error
+	err := o.checkCommands()
+	if err != nil {
+		return nil, err
+	}
 	s.server, err = server.New(server.Options{
 		Settings: server.Settings{Listen: o.Listen, Token: o.Token, TokenFile: o.TokenFile, Hosts: o.Hosts, MaxConnections: mostConnections},
 		What:     "the admin endpoint", Prefix: "admin.", Config: o.TLS, Handler: s.routes(), Kept: probePlaces, Warn: o.Warn,
-		Read: 10 * time.Second, Write: 30 * time.Second, Idle: 60 * time.Second,
+		Higher: server.Token{Literal: o.Commands.Token, File: o.Commands.TokenFile, Name: "command_token_file"},
+		Read:   10 * time.Second, Write: 30 * time.Second, Idle: 60 * time.Second,
 	})
 	if err != nil {
 		return nil, err

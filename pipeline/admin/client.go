@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -48,10 +49,11 @@ type Client struct {
 func NewClient(o ClientOptions) (*Client, error) {
 	c := &Client{address: o.Address, token: o.Token}
 	transport := &http.Transport{ // no proxy: the token is for the endpoint alone
+		DialContext:       (&net.Dialer{Timeout: clientPatience}).DialContext,
 		DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, TLSHandshakeTimeout: clientPatience, ForceAttemptHTTP2: false,
 	}
 	c.http = &http.Client{
-		Transport:     transport, // Get bounds its time
+		Transport:     transport, // Get bounds its time, and who gives a command his own
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	hostport, secure := o.Address, false
@@ -65,7 +67,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("reaching the admin endpoint: the address %w (it is host:port, https://host:port or unix:/path, and not %q)", err, o.Address)
 	case at.Socket != "":
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", at.Socket)
+			return (&net.Dialer{Timeout: clientPatience}).DialContext(ctx, "unix", at.Socket)
 		}
 		c.base = "http://localhost"
 		return c, nil
@@ -106,13 +108,53 @@ func (e *AnswerError) Error() string {
 func (c *Client) Get(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, clientPatience, errNoAnswer)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	req, err := c.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
-		return fmt.Errorf("asking the admin endpoint at %s for %s: %w", c.address, path, err)
+		return err
+	}
+	return c.send(req, path, into)
+}
+
+// Steer has a command done, and says what it has changed. It blocks until that is so, or ctx ends: a reload may take as long as the
+// drain budget of the pipelines. The error is as that of Get.
+func (c *Client) Steer(ctx context.Context, what Command) (Done, error) {
+	path := what.Path()
+	body, err := json.Marshal(what.Body())
+	if err != nil {
+		return Done{}, fmt.Errorf("asking the admin endpoint at %s for %s: %w", c.address, path, err)
+	}
+	req, err := c.request(ctx, http.MethodPost, path, body)
+	if err != nil {
+		return Done{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if what.By != "" {
+		req.Header.Set(headerBy, what.By)
+	}
+	var said obeyed
+	if err := c.send(req, path, &said); err != nil {
+		return Done{}, err
+	}
+	if said.Command != what.Verb {
+		return Done{}, c.foreign(path, errors.New("the answer is none of penstock's"))
+	}
+	return said.Done, nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("asking the admin endpoint at %s for %s: %w", c.address, path, err)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}
+	return req, nil
+}
+
+// send sends a request and reads its answer into into.
+func (c *Client) send(req *http.Request, path string, into any) error {
+	ctx := req.Context()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.unreachable(ctx, path, err)
@@ -216,7 +258,8 @@ func (c *Client) refused(path string, status int, body []byte, into any) error {
 	}
 	switch {
 	case status == http.StatusUnauthorized:
-		e.Why = "it wants the token of its file, admin.token or what stands in admin.token_file, and got another or none"
+		e.Why = "it wants the token of its file, admin.token or what stands in admin.token_file, for commands that of admin.command_token or " +
+			"admin.command_token_file where there is one, and got another or none"
 	case status == http.StatusServiceUnavailable:
 		_ = json.Unmarshal(body, into) // what it cannot hold it leaves out
 		e.Why = cmp.Or(e.Why, "it gives no reason")

@@ -50,6 +50,17 @@ type Commander interface {
 	Do(ctx context.Context, c Command) (Done, error)
 }
 
+// A RefusedError is what a Commander says of a command that it has not done. Any other error is one of a command that
+// was tried and has failed.
+type RefusedError struct {
+	Status int // of HTTP: 404 there is nothing of the name, 409 not now, 422 what is steered does not take it, 501 never in this process
+	Err    error
+}
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
 // Done says what a command has changed.
 type Done struct {
 	Was string `json:"was,omitempty"` // what was before: a number of workers, a rate, a level, a hash

@@ -12,12 +12,20 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
 	switch {
 	case !s.server.Addressed(r):
 		refuse(w, http.StatusMisdirectedRequest, "the request is addressed to another host: admin.hosts has the names that it may be addressed to")
+	case to.steers && r.Method == http.MethodPost:
+		s.guardCommand(w, r, to)
+	case to.steers:
+		w.Header().Set("Allow", "POST")
+		refuse(w, http.StatusMethodNotAllowed, "it is a command: POST alone")
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")
+		why := "nothing can be changed here: GET alone"
+		if s.options.Commands.Do == nil {
+			why += "; commands are taken where the file says admin.commands: true"
+		}
+		refuse(w, http.StatusMethodNotAllowed, why)
 	case !to.open && !s.server.Authorized(r):
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
+		unauthorized(w)
 	default:
 		leave, ok := server.Enter(r, to.open)
 		if !ok {

@@ -15,12 +15,13 @@ type route struct {
 	path    string
 	open    bool         // it is answered without the token, and gives no reasons then
 	handler http.Handler // nil: the options do not provide it, and the path is unknown
+	steers  bool         // it is of commands: POST alone, of those who have the right
 }
 
 // table is all paths that there may be.
 func (s *Server) table() []route {
 	o := &s.options
-	return []route{
+	return append(s.commands(), []route{
 		{path: "/livez", open: true, handler: s.health(o.Live)},
 		{path: "/readyz", open: true, handler: s.health(o.Ready)},
 		{path: "/version", handler: shows(func(*http.Request) (any, error) { return o.Version, nil })},
@@ -33,7 +34,7 @@ func (s *Server) table() []route {
 		{path: "/api/v1/config", handler: s.config()},
 		{path: "/api/v1/events", handler: shows(func(*http.Request) (any, error) { return json.RawMessage(event.Schema()), nil })},
 		{path: "/debug/pprof/", handler: s.profiles()},
-	}
+	}...)
 }
 
 // shows makes the handler of a path that answers with JSON. An error is one of the request: a

@@ -25,6 +25,9 @@ type managedPipeline struct {
 	link    connection     // of its source, if it does
 	locate  func(error) string
 
+	stop     context.CancelFunc // has Run drain this one alone
+	finished chan struct{}      // closed when ended is set
+
 	ended bool
 	err   error // of Run
 }

@@ -43,21 +43,24 @@ func (p *process) newEndpoint(set *config.Set) (*admin.Server, error) {
 	if err != nil {
 		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.tls"), err)}
 	}
-	watch := admin.NewWatch(0)
-	p.checkProgress = func() error { return watch.Check(p.snapshots(), p.holdsOf) }
+	p.watchProgress(true)
 	live := func() error { return errors.Join(p.failed.error(), p.checkProgress()) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
 		Listen: a.Listen, TLS: secure, Token: a.Token, TokenFile: a.TokenFile, Hosts: a.Hosts, Pprof: a.Pprof, Warn: warn,
 		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
-		Holds: p.holds, InFlight: p.inFlight,
+		Holds: p.holds, InFlight: p.inFlight, Commands: p.commanding(a),
 		Files:   func() ([]admin.File, error) { return shownFiles(set) },
 		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
 	})
 	var env *pipeline.EnvironmentError
 	switch {
 	case errors.As(err, &env):
-		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.token_file"), err)}
+		setting := "admin.token_file"
+		if strings.Contains(err.Error(), "admin.command_token_file") {
+			setting = "admin.command_token_file"
+		}
+		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, setting), err)}
 	case err != nil:
 		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", settingPlace(set, "admin.listen"), err)}
 	}

@@ -45,11 +45,16 @@ type endpoint struct {
 
 // open makes the client for a process that runs pipeline files, or of an address. Nothing is connected to yet.
 func (f *endpointFlags) open(g *globals, files []string) (*endpoint, error) {
+	return f.openFor(g, files, false)
+}
+
+// openFor is open; steers says that commands are given, which may need a token of their own.
+func (f *endpointFlags) openFor(g *globals, files []string, steers bool) (*endpoint, error) {
 	o := admin.ClientOptions{Address: f.addr}
 	var named []string
 	switch {
 	case len(files) > 0:
-		of, names, err := endpointOf(g, files)
+		of, names, err := endpointOf(g, files, steers)
 		if err != nil {
 			return nil, err
 		}
@@ -126,9 +131,9 @@ func (e *endpoint) get(ctx context.Context, path string, into any) error {
 	return err
 }
 
-// endpointOf finds the endpoint of a process that runs pipeline files: its address, its token, and
+// endpointOf finds the endpoint of a process that runs pipeline files: its address, its token, or that of commands where they have one, and
 // the certificate that it shows; and the names of the pipelines.
-func endpointOf(g *globals, files []string) (o admin.ClientOptions, named []string, err error) {
+func endpointOf(g *globals, files []string, steers bool) (o admin.ClientOptions, named []string, err error) {
 	set, err := g.load(files)
 	var invalid *config.InvalidError
 	switch {
@@ -147,9 +152,13 @@ func endpointOf(g *globals, files []string) (o admin.ClientOptions, named []stri
 			"of a process that runs several files name also the one that has it, or give --addr", set.Pipelines[0].File, defaultEndpoint)
 	}
 	o.Address, o.Token = a.Listen, a.Token
-	if a.TokenFile != "" {
-		if o.Token, err = readToken(a.TokenFile, "the token of admin.token_file"); err != nil {
-			return o, nil, fmt.Errorf("%s: %w", settingPlace(set, "admin.token_file"), err)
+	file, setting := a.TokenFile, "admin.token_file"
+	if steers && (a.CommandToken != "" || a.CommandTokenFile != "") {
+		o.Token, file, setting = a.CommandToken, a.CommandTokenFile, "admin.command_token_file"
+	}
+	if file != "" {
+		if o.Token, err = readToken(file, "the token of "+setting); err != nil {
+			return o, nil, fmt.Errorf("%s: %w", settingPlace(set, setting), err)
 		}
 	}
 	at, err := listen.Parse(a.Listen) // which has been checked

@@ -244,7 +244,7 @@ func TestFirstFilesCanBeAsked(t *testing.T) {
 		t.Fatal(errs)
 	}
 	for _, file := range []string{begun, shown} {
-		if o, _, err := endpointOf(globalsFor(t), []string{file}); err != nil || o.Address != defaultEndpoint {
+		if o, _, err := endpointOf(globalsFor(t), []string{file}, false); err != nil || o.Address != defaultEndpoint {
 			t.Errorf("%s: %v, asks %q", file, err, o.Address)
 		}
 	}

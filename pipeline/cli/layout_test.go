@@ -134,8 +134,8 @@ func wrongImport(pkg, imp string) string {
 		return "conc/stream stays out: docs/decisions/0030-no-conc-stream.md"
 	case under(imp, kafkaGo) && !under(pkg, "pipeline/kafka"):
 		return "kafka-go stays in pipeline/kafka"
-	case under(imp, franz) && pkg != "pipeline/kafka/kafkatest" && !strings.HasPrefix(pkg, "cmd/") && pkg != "pipeline/cli":
-		return "franz-go is for kafkatest, tests, cmd/demo and the dev command"
+	case under(imp, franz) && pkg != "pipeline/kafka/kafkatest" && pkg != "pipeline/cli":
+		return "franz-go is for kafkatest, tests, and the dev and demo commands"
 	case isOwn && !rule.allows(pkg, own):
 		return "the import direction of docs/architecture.md does not have it"
 	case !isOwn && strings.Contains(first, ".") && rule.others != nil &&
@@ -252,7 +252,7 @@ var fileRules = []struct {
 }
 
 func isDevFile(f string) bool {
-	return f == "pipeline/cli/dev.go" || strings.HasPrefix(f, "cmd/demo/")
+	return slices.Contains([]string{"pipeline/cli/dev.go", "pipeline/cli/demo.go", "pipeline/cli/demo_check.go"}, f)
 }
 
 func TestImportsOfFiles(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	_ "time/tzdata" // an image that holds nothing but the binary has no zones, nor has Windows
 
 	"github.com/spf13/cobra"
 
@@ -243,9 +244,10 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Run", []*cobra.Command{newRun(g), newDev(g), newReplay(g)}},
+		{"Run", []*cobra.Command{newRun(g), newDev(g), newReplay(g), newDemo(g)}},
 		{"Write and check", []*cobra.Command{newInit(g), newCheck(g), newEval(g), newTest(g), newList(g), newConfig(g), newGraph(g)}},
-		{"Look", []*cobra.Command{newStatus(g), newWhy(g), newLag(g), newDeadLetter(g), newLogs(g), newDashboards(g), newVersion(g)}},
+		{"Steer", []*cobra.Command{newLogLevel(g)}},
+		{"Look", []*cobra.Command{newStatus(g), newWhy(g), newProbe(g), newLag(g), newDeadLetter(g), newLogs(g), newDashboards(g), newVersion(g), newMan(g)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
 		for _, c := range group.commands {

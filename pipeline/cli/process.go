@@ -38,7 +38,8 @@ type process struct {
 	expect   func() error // called when no pipeline has failed: gives an expectation that was not met
 	atEnd    func()       // called before the last line
 
-	checkProgress func() error // of the watch of /livez; nil: there is no endpoint
+	watched
+	commands commands
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -56,6 +57,12 @@ type signalled struct {
 	forcedBy os.Signal // the second one
 }
 
+// watched is who watches the process from outside, and by what.
+type watched struct {
+	supervisor    *supervisor  // nil: none
+	checkProgress func() error // of /livez and of the watchdog of the supervisor; nil: nobody asks
+}
+
 type ending struct {
 	pipeline *managedPipeline
 	err      error
@@ -68,10 +75,18 @@ func (p *process) run(ctx context.Context) int {
 	defer cancel()
 	ends := make(chan ending, len(p.pipelines)) // room for all, so that none blocks when run has returned
 	for _, m := range p.pipelines {
-		go func() { ends <- ending{m, m.runner.Run(ctx)} }()
+		m.finished = make(chan struct{})
+		of, stop := context.WithCancel(ctx)
+		defer stop()
+		m.stop = stop
+		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
-	watching := make(chan struct{})
+	p.commands.open(ctx)
+	watching, ended := make(chan struct{}), make(chan struct{})
+	defer close(ended)
 	go p.watch(ctx, watching)
+	p.supervisor.running()
+	go p.supervise(ended)
 
 	p.deadline = time.NewTimer(time.Hour)
 	p.deadline.Stop()
@@ -93,6 +108,7 @@ func (p *process) run(ctx context.Context) int {
 	}
 	cancel()
 	<-watching // not for long: it waits a second at most for each call
+	p.commands.close()
 	return p.stopped()
 }
 
@@ -111,6 +127,7 @@ func (p *process) pipelineEnded(e ending, left int, cancel func()) {
 		p.failed.add(e.pipeline) // before its event: whoever reads that may ask the endpoint at once
 	}
 	p.emitStopped(e.pipeline, left)
+	close(e.pipeline.finished)
 	if !all {
 		return
 	}
@@ -144,6 +161,7 @@ func (p *process) stop(reason string, cancel func()) {
 		p.deadline.Reset(p.drain + abortAfter)
 	}
 	cancel()
+	p.supervisor.stopping(p.drain)
 }
 
 // abort ends what still runs, now.

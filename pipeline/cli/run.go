@@ -98,6 +98,8 @@ func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string,
 	}
 	daemon := newDaemon(set, events, log, signals)
 	daemon.failFast = f.failFast
+	daemon.supervisor = newSupervisor(set.Process.Log.StatsEvery)
+	daemon.watchProgress(false)
 	return endedWith(daemon.start(ctx, set))
 }
 

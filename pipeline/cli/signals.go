@@ -39,7 +39,9 @@ func asksToEnd(s os.Signal, terminal bool) bool {
 func (p *process) handle(s os.Signal, cancel func()) {
 	switch {
 	case s == syscall.SIGHUP && !p.terminal:
+		p.supervisor.reloading()
 		p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
+		p.supervisor.reloaded("not reloaded: reloading does not exist yet")
 	case s == dumpSignal:
 		if p.dumping.CompareAndSwap(false, true) {
 			go func() {

@@ -21,6 +21,10 @@ type Admin struct {
 	TokenFile settings.Path   `yaml:"token_file" doc:"file that holds the token; read again when it changes"`
 	Hosts     []string        `yaml:"hosts" commas:"true" doc:"names that requests may be addressed to, beside localhost, the host of listen and plain addresses: one, or several"`
 	Pprof     bool            `yaml:"pprof" doc:"answer /debug/pprof/ too: profiles of the process, which cost it time while they are taken"`
+
+	Commands         bool            `yaml:"commands" doc:"take commands too: pause, resume, drain, reload and others; they need a token, or a unix socket"`
+	CommandToken     settings.Secret `yaml:"command_token" doc:"has to come with commands, in place of token, so that who may look may not steer; is taken for everything else too"`
+	CommandTokenFile settings.Path   `yaml:"command_token_file" doc:"file that holds the token of commands; read again when it changes"`
 }
 
 // AdminTLS is the certificate of the endpoint.
@@ -46,6 +50,7 @@ func (d *decoder) admin(p *Pipeline) {
 	n := d.places["admin.listen"]
 	at, err := listen.Parse(p.Admin.Listen)
 	d.adminToken(p.Admin, err == nil && !at.Local())
+	d.adminCommands(p.Admin, at, err == nil)
 	if n == nil || n.kind != scalarNode || n.null {
 		return
 	}
@@ -104,7 +109,12 @@ func (d *decoder) adminToken(a *Admin, shared bool) {
 	if n := d.places["admin.token_file"]; n != nil && a.TokenFile != "" && a.Token != "" {
 		d.errorAt(n, "admin has token and token_file", "give one of them")
 	}
-	n := d.places["admin.token"]
+	d.checkToken("admin.token", a.Token, shared)
+}
+
+// checkToken checks a token that stands in the file.
+func (d *decoder) checkToken(path string, token settings.Secret, shared bool) {
+	n := d.places[path]
 	if n == nil || n.kind != scalarNode || n.null {
 		return
 	}
@@ -112,8 +122,36 @@ func (d *decoder) adminToken(a *Admin, shared bool) {
 	if shared {
 		check = secretfiles.CheckLongToken
 	}
-	if err := check(a.Token.Reveal()); err != nil {
-		d.errorAt(n, "admin.token is none: "+err.Error(), "")
+	if err := check(token.Reveal()); err != nil {
+		d.errorAt(n, path+" is none: "+err.Error(), "")
+	}
+}
+
+// adminCommands checks who may steer the process. On a port of this machine every user of it may ask: so commands need a token, or a
+// socket, to which only the user of the process and root connect. known says that at is where the endpoint listens.
+func (d *decoder) adminCommands(a *Admin, at listen.Address, known bool) {
+	n, file := d.places["admin.commands"], d.places["admin.command_token_file"]
+	token := d.places["admin.command_token"]
+	if file != nil && token != nil && a.CommandTokenFile != "" && a.CommandToken != "" {
+		d.errorAt(file, "admin has command_token and command_token_file", "give one of them")
+	}
+	d.checkToken("admin.command_token", a.CommandToken, known && !at.Local())
+	if !a.Commands {
+		for _, n := range []*node{token, file} {
+			if n != nil && !d.damaged {
+				d.errorAt(n, "it is the token of commands, and admin takes none", "add commands: true")
+			}
+		}
+		return
+	}
+	if token != nil && a.Token != "" && a.CommandToken == a.Token {
+		d.errorAt(token, "admin.command_token is that of admin.token: who may look could steer", "make another: openssl rand -hex 24")
+	}
+	given := a.Token != "" || a.TokenFile != "" || a.CommandToken != "" || a.CommandTokenFile != "" ||
+		d.given("admin.token") || d.given("admin.token_file") || token != nil || file != nil // what is wrong there has been said
+	if n != nil && known && at.Local() && at.Socket == "" && !given && !d.damaged {
+		d.errorAt(n, "every user of this machine could steer the process: commands need a token, or a unix socket",
+			"add token_file: …, or command_token_file: … for commands alone; or let it listen on unix:/run/penstock/admin.sock")
 	}
 }
 

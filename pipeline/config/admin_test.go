@@ -94,3 +94,45 @@ func TestAdminSocketFits(t *testing.T) {
 		t.Errorf("%d of 25 paths fit", fits)
 	}
 }
+
+// TestWhoMaySteer: commands need a token, or a socket; a token of commands that nothing takes is a mistake, and so is one that is that of who
+// may look.
+func TestWhoMaySteer(t *testing.T) {
+	for admin, want := range map[string]string{
+		"{listen: 127.0.0.1:9600, commands: true}":                                                                                                    "every user of this machine could steer the process: commands need a token, or a unix socket",
+		"{listen: 'localhost:9600', commands: true, token: canary-1}":                                                                                 "",
+		"{listen: 127.0.0.1:9600, commands: true, token_file: t}":                                                                                     "",
+		"{listen: 127.0.0.1:9600, commands: true, command_token_file: t}":                                                                             "",
+		"{listen: 127.0.0.1:9600, commands: true, command_token: canary-1}":                                                                           "",
+		"{listen: 127.0.0.1:9600, commands: true, token: canary-1, command_token: canary-2}":                                                          "",
+		"{listen: 'unix:s', commands: true}":                                                                                                          "",
+		"{listen: 127.0.0.1:9600, commands: false}":                                                                                                   "",
+		"{listen: 127.0.0.1:9600, commands: true, token: canary-1, command_token: canary-1}":                                                          "admin.command_token is that of admin.token",
+		"{listen: 127.0.0.1:9600, commands: true, command_token: canary-1, command_token_file: t}":                                                    "admin has command_token and command_token_file",
+		"{listen: 127.0.0.1:9600, commands: true, command_token: canary 1}":                                                                           "admin.command_token is none",
+		"{listen: 127.0.0.1:9600, command_token: canary-1}":                                                                                           "it is the token of commands, and admin takes none",
+		"{listen: 127.0.0.1:9600, command_token_file: t}":                                                                                             "it is the token of commands, and admin takes none",
+		"{listen: 0.0.0.0:9600, tls: {cert: c, key: k}, token: canary-canary-canary, commands: true, command_token: canary-2}":                        "admin.command_token is none",
+		"{listen: 0.0.0.0:9600, tls: {cert: c, key: k}, commands: true, command_token: canary-canary-canary}":                                         "no token",
+		"{listen: 0.0.0.0:9600, tls: {cert: c, key: k}, token: canary-canary-canary, commands: true}":                                                 "",
+		"{listen: 0.0.0.0:9600, tls: {cert: c, key: k}, token: canary-canary-canary, commands: true, command_token_file: /run/penstock/steer-token }": "",
+	} {
+		dir := put(t, map[string]string{"a.yaml": named("a") + "admin: " + admin + "\n"})
+		_, err := loader().Load(filepath.Join(dir, "a.yaml"))
+		switch got := found(dir, err); {
+		case want == "" && err != nil, want != "" && (!strings.Contains(got, want) || strings.Contains(got, "\n")), strings.Contains(got, "canary"):
+			t.Errorf("%s: %s, want %q", admin, got, want)
+		case want != "" && !strings.HasPrefix(got, "a.yaml:"):
+			t.Errorf("%s: no place: %s", admin, got)
+		}
+	}
+	// The parts of the block may stand in several files.
+	dir := put(t, map[string]string{
+		"a.yaml": named("a") + "admin: {listen: 127.0.0.1:9600, commands: true}\n",
+		"b.yaml": named("b") + "admin: {listen: 127.0.0.1:9600, command_token: canary-steer}\n",
+	})
+	set := mustLoad(t, loader(), filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml"))
+	if a := set.Process.Admin; !a.Commands || a.CommandToken.Reveal() != "canary-steer" {
+		t.Errorf("%+v", a)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -82,6 +83,7 @@ type output struct {
 	opts    Options
 	service string // `,"service_name":…,"service_instance_id":…`
 	limit   *limiter
+	level   atomic.Int32 // of free lines, a zerolog.Level
 
 	mu    sync.Mutex // guards w and buf: one whole line a Write
 	w     io.Writer
@@ -110,6 +112,7 @@ func New(w io.Writer, o Options) *Emitter {
 		o.Now = time.Now
 	}
 	out := &output{opts: o, w: w}
+	out.level.Store(int32(o.Log))
 	out.queue, _ = w.(*Queue)
 	b := appendString(append([]byte(nil), `,"service_name":`...), o.Service, maxString)
 	out.service = string(appendString(append(b, `,"service_instance_id":`...), o.Instance, maxString))
@@ -124,7 +127,7 @@ func New(w io.Writer, o Options) *Emitter {
 
 func (o *output) emitter(pipeline, step string) *Emitter {
 	e := &Emitter{out: o, pipeline: pipeline, step: step}
-	e.log = zerolog.New(&freeLines{e}).Level(o.opts.Log)
+	e.log = zerolog.New(&freeLines{e}).Level(zerolog.TraceLevel).Sample(o)
 	return e
 }
 
@@ -238,7 +241,7 @@ func (o *output) droppedLine(k lostKey, count int64) []byte {
 }
 
 // Log gives the logger for free lines (event_name: log), for people. Its lines
-// carry the same envelope, and its level is that of the options.
+// carry the same envelope. Its level is that of the options, or of SetLevel since.
 func (e *Emitter) Log() *zerolog.Logger {
 	if e == nil {
 		l := zerolog.Nop()

@@ -20,6 +20,9 @@ func (f *freeLines) Write(p []byte) (int, error) { return f.WriteLevel(zerolog.N
 
 // WriteLevel writes one line: flat, no key twice, none that the envelope has.
 func (f *freeLines) WriteLevel(level zerolog.Level, p []byte) (int, error) {
+	if !f.e.out.Sample(level) { // other code may have switched samplers off for the whole process
+		return len(p), nil
+	}
 	message, pairs := parseFree(p)
 	if f.e.step != "" && !hasKey(pairs, "step") {
 		pairs = append([]pair{{"step", string(appendString(nil, f.e.step, maxString))}}, pairs...)

@@ -21,6 +21,8 @@ var Registry = []Definition{
 	{Name: "process.stopped", Level: Info, When: "the last line", Says: "stopped", Struct: ProcessStopped{}},
 	{Name: "config.applied", Level: Info, When: "start, and reload", Says: "configuration applied", Struct: ConfigApplied{}},
 	{Name: "config.rejected", Level: Error, When: "a file with errors was refused", Says: "configuration refused", Struct: ConfigRejected{}},
+	{Name: "command.done", Level: Info, When: "a command of somebody who has the right to it was done, or could not be", Says: "command", Since: "1.1", Struct: CommandDone{}},
+	{Name: "command.denied", Level: Warn, When: "somebody without the right to it has asked for a command; limited", Says: "a command was denied", Limited: true, Since: "1.1", Struct: CommandDenied{}},
 	{Name: "source.assigned", Level: Info, When: "partitions came with a generation", Says: "partitions assigned", Struct: SourceAssigned{}},
 	{Name: "source.revoked", Level: Info, When: "partitions went", Says: "partitions revoked", Struct: SourceRevoked{}},
 	{Name: "source.connected", Level: Info, When: "the broker answers again", Says: "broker connected", Struct: SourceConnected{}},

@@ -41,6 +41,8 @@ func (p *plan) message(v reflect.Value, step string) string {
 				ev.Count, ev.SuppressedEvent, ev.SuppressedLevel)
 		}
 		return fmt.Sprintf("%d more %s%s (%s) not printed; records unaffected, counters exact", ev.Count, ev.SuppressedEvent, of, token(ev.ErrorType))
+	case CommandDone:
+		return ev.words()
 	case PipelinePaused:
 		return fmt.Sprintf("paused for %s: %d of the last %d records were rejected", ms(float64(ev.PauseMs)), ev.Rejected, ev.Of)
 	case ReplayProgress:

@@ -3,12 +3,15 @@ package server
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/penstockio/penstock/pipeline/secretfiles"
 )
 
 // A Refusal says why a request is not for the handler.
@@ -72,19 +75,59 @@ func (s *Server) FromHere(r *http.Request) bool {
 	return err == nil && u.Scheme == scheme && r.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
-// Authorized says whether the request carries the token, if there is one. How long that takes
+// Authorized says whether the request carries the token, if there is one, or that of Options.Higher. How long that takes
 // says nothing about it, its length included.
 func (s *Server) Authorized(r *http.Request) bool {
 	if s.token == nil {
 		return true
 	}
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	ok = ok && strings.EqualFold(scheme, "Bearer") // RFC 9110, 11.1
-	token = strings.TrimLeft(token, " ")
+	token, ok := bearer(r)
 	if !ok && s.options.Token != nil {
 		token = s.options.Token(r)
 		ok = token != ""
 	}
-	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.token.Text()))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
+	is := same(token, s.token)
+	if s.higher != nil {
+		is = same(token, s.higher) || is
+	}
+	return is && ok
+}
+
+// Entitled says whether the request has the right to more than to ask: it carries the token of Options.Higher, or that of the settings where
+// there is no such token.
+func (s *Server) Entitled(r *http.Request) bool {
+	if s.higher == nil {
+		return s.Authorized(r)
+	}
+	token, ok := bearer(r)
+	return same(token, s.higher) && ok
+}
+
+// bearer gives the token of the header.
+func bearer(r *http.Request) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimLeft(token, " "), ok && strings.EqualFold(scheme, "Bearer") // RFC 9110, 11.1
+}
+
+func same(token string, secret *secretfiles.Secret) bool {
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(secret.Text()))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+// From says where a request came from, for a log: host and port, or "uid 1000" of who has connected to a socket; "unix" where the system
+// does not say who that is.
+func From(r *http.Request) string {
+	c, ok := r.Context().Value(placeKey{}).(*place)
+	if !ok {
+		return r.RemoteAddr
+	}
+	socket, ok := c.Conn.(*net.UnixConn)
+	if !ok {
+		return r.RemoteAddr
+	}
+	uid, err := peerUser(socket)
+	if err != nil {
+		return "unix"
+	}
+	return fmt.Sprintf("uid %d", uid)
 }

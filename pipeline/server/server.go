@@ -26,6 +26,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/internal/listen"
 	"github.com/penstockio/penstock/pipeline/secretfiles"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 const tokenEvery = time.Second // the least between two looks at the file of the token
@@ -51,8 +52,18 @@ type Options struct {
 	// Token gives what a request shows in place of Authorization: Bearer, for callers that cannot set headers; "": nothing. It may
 	// be nil.
 	Token func(r *http.Request) string
+	// Higher has to come with what needs more than the right to ask, and may come with the rest too; the zero value: there is none, and the token
+	// of the settings is enough.
+	Higher Token
 	// Warn is told once when a file of TLS or the token cannot be used any more, until it can. It may be nil.
 	Warn func(error)
+}
+
+// A Token is Literal, or what stands in File, which is read again when it changes.
+type Token struct {
+	Literal settings.Secret
+	File    settings.Path
+	Name    string // of the setting, for messages: "command_token_file"
 }
 
 // A Server listens from Start to Shutdown. Start and Shutdown are for one goroutine, the rest for any.
@@ -60,6 +71,7 @@ type Server struct {
 	options  Options
 	at       listen.Address
 	token    *secretfiles.Secret // nil: none is needed
+	higher   *secretfiles.Secret // of Options.Higher; nil: none
 	tls      *tls.Config         // nil: plain
 	places   *places
 	http     *http.Server
@@ -87,7 +99,7 @@ func New(o Options) (*Server, error) {
 			return nil, fmt.Errorf("making %s: %s is reachable from other machines: that needs TLS and a token", o.What, o.Listen)
 		}
 	}
-	if err := s.readToken(check); err != nil {
+	if err := s.readTokens(check); err != nil {
 		return nil, err
 	}
 	s.places = newPlaces(o.connections()+o.Spare, o.Kept+o.Spare)
@@ -106,22 +118,31 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// readToken reads the token, if there is one.
-func (s *Server) readToken(check func(string) error) (err error) {
+// readTokens reads the tokens that there are.
+func (s *Server) readTokens(check func(string) error) (err error) {
+	o := &s.options
+	if s.token, err = s.readToken(Token{o.Settings.Token, o.TokenFile, "token_file"}, check); err != nil {
+		return err
+	}
+	s.higher, err = s.readToken(o.Higher, check)
+	return err
+}
+
+// readToken reads a token, if there is one.
+func (s *Server) readToken(t Token, check func(string) error) (*secretfiles.Secret, error) {
 	o := &s.options
 	switch {
-	case o.Settings.Token == "" && o.TokenFile == "":
-		return nil
-	case o.TokenFile == "":
-		if err := check(o.Settings.Token.Reveal()); err != nil {
-			return fmt.Errorf("making %s: the token is none: %w", o.What, err)
+	case t.Literal == "" && t.File == "":
+		return nil, nil
+	case t.File == "":
+		if err := check(t.Literal.Reveal()); err != nil {
+			return nil, fmt.Errorf("making %s: the token is none: %w", o.What, err)
 		}
 	}
-	s.token, err = secretfiles.Open(secretfiles.Options{
-		Literal: o.Settings.Token, File: o.TokenFile, What: "the token of " + o.Prefix + "token_file", Token: true,
+	return secretfiles.Open(secretfiles.Options{
+		Literal: t.Literal, File: t.File, What: "the token of " + o.Prefix + t.Name, Token: true,
 		Every: tokenEvery, Check: check, Warn: o.Warn,
 	})
-	return err
 }
 
 // Start listens, and serves until Shutdown. An error is an EnvironmentError: the port is

@@ -1,6 +1,6 @@
 //go:build real
 
-package main
+package cli
 
 import (
 	"bufio"
@@ -16,11 +16,11 @@ import (
 // What the demo leaves in the topic, as kcat reads it with the line that the demo
 // prints: right, complete, in order per origin.
 func TestKcatReadsTheResult(t *testing.T) {
-	demo := filepath.Join(t.TempDir(), "demo")
-	if out, err := exec.Command("go", "build", "-o", demo, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building the demo: %v\n%s", err, out)
+	daemon := filepath.Join(t.TempDir(), "penstock")
+	if out, err := exec.Command("go", "build", "-o", daemon, "../../cmd/penstock").CombinedOutput(); err != nil {
+		t.Fatalf("building the daemon: %v\n%s", err, out)
 	}
-	c := exec.Command(demo, "--keep")
+	c := exec.Command(daemon, "demo", "--keep")
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -48,21 +48,21 @@ func TestKcatReadsTheResult(t *testing.T) {
 	}
 	found := byOrigin{}
 	for l := range strings.Lines(string(text)) {
-		one := flight{}
+		one := demoFlight{}
 		if err := json.Unmarshal([]byte(l), &one); err != nil {
 			t.Fatal(err)
 		}
 		origin, _ := one["origin"].(string)
 		found[origin] = append(found[origin], one)
 	}
-	want, _, err := expected("../../testdata/flights/flights.jsonl", "../../testdata/flights/airports.csv")
+	want, _, err := expectedFlights("../../testdata/flights/flights.jsonl", "../../testdata/flights/airports.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := differ(found, want); d != "" {
+	if d := found.differ(want); d != "" {
 		t.Error(d)
 	}
-	t.Logf("kcat reads %d records", count(found))
+	t.Logf("kcat reads %d records", found.count())
 	_ = c.Process.Signal(syscall.SIGINT)
 	for lines.Scan() {
 	}

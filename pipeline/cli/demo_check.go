@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -15,20 +15,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// A flight is a decoded record.
-type flight map[string]any
+// A demoFlight is a decoded record.
+type demoFlight map[string]any
 
 // byOrigin are flights in order, by origin.
-type byOrigin map[string][]flight
+type byOrigin map[string][]demoFlight
 
-// expected works out, from the input alone and with none of penstock's code, what the
+// expectedFlights works out, from the input alone and with none of penstock's code, what the
 // pipeline must have made of it.
-func expected(flights, airports string) (all, severe byOrigin, err error) {
-	table, err := readAirports(airports)
+func expectedFlights(flights, airports string) (all, severe byOrigin, err error) {
+	table, err := demoAirports(airports)
 	if err != nil {
 		return nil, nil, err
 	}
-	lines, err := readLines(flights)
+	lines, err := readFlights(flights)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,7 +43,7 @@ func expected(flights, airports string) (all, severe byOrigin, err error) {
 		f["late_minutes"] = delay
 		f["route"] = origin + "-" + destination
 		f["from"], f["to"] = table[origin], table[destination]
-		f["weather"] = map[string]any{"station": origin, "sky": sky(origin)}
+		f["weather"] = map[string]any{"station": origin, "sky": skyOf(origin)}
 		all[origin] = append(all[origin], f)
 		if delay >= 120 {
 			severe[origin] = append(severe[origin], f)
@@ -52,7 +52,7 @@ func expected(flights, airports string) (all, severe byOrigin, err error) {
 	return all, severe, nil
 }
 
-func readAirports(name string) (map[string]any, error) {
+func demoAirports(name string) (map[string]any, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -73,15 +73,15 @@ func readAirports(name string) (map[string]any, error) {
 	return table, nil
 }
 
-func readLines(name string) ([]flight, error) {
+func readFlights(name string) ([]demoFlight, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var all []flight
+	var all []demoFlight
 	for s := bufio.NewScanner(f); s.Scan(); {
-		decoded := flight{}
+		decoded := demoFlight{}
 		if err := json.Unmarshal(s.Bytes(), &decoded); err != nil {
 			return nil, fmt.Errorf("reading %s: line %d: %w", name, len(all)+1, err)
 		}
@@ -90,8 +90,8 @@ func readLines(name string) ([]flight, error) {
 	return all, nil
 }
 
-// readTopic reads a topic to its end with a client that is not ours.
-func readTopic(ctx context.Context, addrs []string, topic string, want int) (byOrigin, int, error) {
+// readFlightsOf reads a topic to its end with a client that is not ours.
+func readFlightsOf(ctx context.Context, addrs []string, topic string, want int) (byOrigin, int, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
@@ -111,7 +111,7 @@ func readTopic(ctx context.Context, addrs []string, topic string, want int) (byO
 		}
 		var bad error
 		fetches.EachRecord(func(r *kgo.Record) {
-			decoded := flight{}
+			decoded := demoFlight{}
 			if err := json.Unmarshal(r.Value, &decoded); err != nil {
 				bad = fmt.Errorf("reading %s/%d@%d: %w", topic, r.Partition, r.Offset, err)
 				return
@@ -132,14 +132,14 @@ func readTopic(ctx context.Context, addrs []string, topic string, want int) (byO
 	}
 }
 
-func readFiles(dir string) (byOrigin, int, error) {
+func readFlightFiles(dir string) (byOrigin, int, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "severe-*.jsonl"))
 	if err != nil {
 		return nil, 0, err
 	}
 	found, n := byOrigin{}, 0
 	for _, name := range names {
-		flights, err := readLines(name)
+		flights, err := readFlights(name)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -152,11 +152,11 @@ func readFiles(dir string) (byOrigin, int, error) {
 	return found, n, nil
 }
 
-// differ says where found is not what was expected, in content, number and order per
+// differ says where b is not what was expected, in content, number and order per
 // origin; "" when it is.
-func differ(found, want byOrigin) string {
+func (b byOrigin) differ(want byOrigin) string {
 	for origin, flights := range want {
-		got := found[origin]
+		got := b[origin]
 		for i, f := range flights {
 			if i >= len(got) {
 				return fmt.Sprintf("%s: %d flights, want %d", origin, len(got), len(flights))
@@ -169,7 +169,7 @@ func differ(found, want byOrigin) string {
 			return fmt.Sprintf("%s: %d flights, want %d", origin, len(got), len(flights))
 		}
 	}
-	for origin := range maps.Keys(found) {
+	for origin := range maps.Keys(b) {
 		if want[origin] == nil {
 			return fmt.Sprintf("%s: flights that should not be there", origin)
 		}
@@ -177,7 +177,7 @@ func differ(found, want byOrigin) string {
 	return ""
 }
 
-func count(b byOrigin) (n int) {
+func (b byOrigin) count() (n int) {
 	for _, f := range b {
 		n += len(f)
 	}

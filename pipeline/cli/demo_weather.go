@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -55,11 +55,11 @@ func (w *weatherServer) answer(rw http.ResponseWriter, r *http.Request) {
 	}
 	station := path.Base(r.URL.Path)
 	rw.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(rw, `{"station":%q,"sky":%q}`, station, sky(station))
+	fmt.Fprintf(rw, `{"station":%q,"sky":%q}`, station, skyOf(station))
 }
 
-// sky makes up a weather that is the same in every run.
-func sky(station string) string {
+// skyOf makes up a weather that is the same in every run.
+func skyOf(station string) string {
 	sum := 0
 	for _, c := range station {
 		sum += int(c)

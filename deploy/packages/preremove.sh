@@ -1,0 +1,15 @@
+#!/bin/sh
+# Before the files go. deb: "remove"; rpm: 0. An upgrade leaves running what runs: it is started again when the new files are there.
+set -e
+case "$1" in
+remove | 0) ;;
+*) exit 0 ;;
+esac
+if [ -d /run/systemd/system ]; then
+	systemctl stop penstock.service 'penstock@*.service' || :
+fi
+for link in /etc/systemd/system/*.wants/penstock.service /etc/systemd/system/*.wants/penstock@*.service; do
+	if [ -L "$link" ]; then
+		systemctl --no-reload disable "${link##*/}" || rm -f "$link"
+	fi
+done

@@ -63,7 +63,7 @@ func (t *passage) enter(attempt int, wake func()) (wait time.Duration, ok bool) 
 	var list *[]*passage
 	switch t.reason {
 	case forNothing, forRate:
-		if wait, t.slow = t.take(); wait > 0 {
+		if wait, t.slow = t.take(wake); wait > 0 {
 			t.reason = forRate
 		} else {
 			t.reason = forNothing
@@ -108,12 +108,12 @@ func (t *passage) enter(attempt int, wake func()) (wait time.Duration, ok bool) 
 }
 
 // take takes from the rates.
-func (t *passage) take() (wait time.Duration, slow *bucket) {
+func (t *passage) take(wake func()) (wait time.Duration, slow *bucket) {
 	h := &t.row.value
 	if len(h.buckets) == 0 {
 		return 0, nil
 	}
-	return h.gates.shared.take(h.buckets, &t.turn)
+	return h.gates.shared.take(h.buckets, &t.turn, wake)
 }
 
 // list has the call be on a list, or on none. One that was woken in vain is the first again.

@@ -1,7 +1,6 @@
 package calls
 
 import (
-	"math"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -22,9 +21,9 @@ type bucket struct {
 	limiter  *rate.Limiter
 	interval time.Duration // of tokens
 
-	waiting int         // have a moment in the timetable
-	last    time.Time   // the latest of these
-	free    []time.Time // moments before it that were given up
+	turns map[*turn]int // those that have a moment in the timetable: which of theirs it is
+	last  time.Time     // the latest of these
+	free  []time.Time   // moments before it that were given up
 
 	next       *turn // the token of this time is kept for it; nil: for nobody
 	from, ends time.Time
@@ -37,13 +36,13 @@ func newBucket(name string, r RateSettings) *bucket {
 	return &bucket{
 		name: name, perHost: r.Per == perHost,
 		limiter:  rate.NewLimiter(rate.Limit(r.Rate.PerSecond()), max(r.Burst, 1)),
-		interval: span(math.Ceil(float64(r.Rate.Per) / r.Rate.N)),
+		interval: interval(r),
 	}
 }
 
 // full says whether the bucket is as one that was just made.
 func (b *bucket) full(now time.Time) bool {
-	return b.waiting == 0 && (b.limiter.Limit() == rate.Inf || b.limiter.TokensAt(now) >= float64(b.limiter.Burst()))
+	return len(b.turns) == 0 && (b.limiter.Limit() == rate.Inf || b.limiter.TokensAt(now) >= float64(b.limiter.Burst()))
 }
 
 // until says how long it takes until there are n tokens, 0 when they are there.
@@ -74,8 +73,8 @@ func (b *bucket) wait(t *turn, moment, now time.Time) time.Duration {
 	switch {
 	case moment.After(now):
 		return moment.Sub(now)
-	case moment.IsZero() && b.waiting > 0:
-		if d := b.until(need+b.waiting, now); d == 0 {
+	case moment.IsZero() && len(b.turns) > 0:
+		if d := b.until(need+len(b.turns), now); d == 0 {
 			return 0
 		}
 		return max(b.vacant(now).Sub(now), 1)
@@ -97,29 +96,32 @@ func (b *bucket) vacant(now time.Time) time.Time {
 		return b.free[0]
 	}
 	at := now.Add(b.until(1, now))
-	if next := b.last.Add(b.interval); b.waiting > 0 && next.After(at) {
+	if next := b.last.Add(b.interval); len(b.turns) > 0 && next.After(at) {
 		return next
 	}
 	return at
 }
 
-// join gives a moment in the timetable.
-func (b *bucket) join(now time.Time) time.Time {
+// join gives a turn a moment in the timetable, its i-th.
+func (b *bucket) join(t *turn, i int, now time.Time) time.Time {
 	at := b.vacant(now)
 	if len(b.free) > 0 {
 		b.free = b.free[1:]
 	} else {
 		b.last = at
 	}
-	b.waiting++
+	if b.turns == nil {
+		b.turns = map[*turn]int{}
+	}
+	b.turns[t] = i
 	return at
 }
 
-// part takes a moment out of the timetable, which somebody else may have if it is still to come.
-func (b *bucket) part(moment, now time.Time) {
-	b.waiting--
+// part takes the moment of a turn out of the timetable, which somebody else may have if it is still to come.
+func (b *bucket) part(t *turn, moment, now time.Time) {
+	delete(b.turns, t)
 	switch {
-	case b.waiting == 0:
+	case len(b.turns) == 0:
 		b.free = nil
 	case moment.After(now) && moment.Equal(b.last):
 		b.last = moment.Add(-b.interval)
@@ -135,6 +137,7 @@ func (b *bucket) part(moment, now time.Time) {
 // A turn is the place of one call in the timetables of the buckets that it takes from.
 type turn struct {
 	moments []time.Time // by bucket; zero: none. nil: none at all
+	wake    func()      // to ask again when a rate has changed
 }
 
 // take takes one token of each bucket, or none. Else slow is the bucket that the call waits for
@@ -144,9 +147,10 @@ type turn struct {
 // taken what it has left in the other buckets. Of each the token of the time at which it comes back is then
 // kept for it: of all buckets at once, so that two calls cannot keep from one another what both need, and
 // for as long as that token takes, however long the call has to wait.
-func (s *Shared) take(all []*bucket, t *turn) (wait time.Duration, slow *bucket) {
+func (s *Shared) take(all []*bucket, t *turn, wake func()) (wait time.Duration, slow *bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	t.wake = wake
 	now := time.Now()
 	ready := len(all) > 1 && t.moments != nil
 	for i, b := range all {
@@ -167,7 +171,7 @@ func (s *Shared) take(all []*bucket, t *turn) (wait time.Duration, slow *bucket)
 	}
 	for i, b := range all {
 		if t.moments[i].IsZero() && b.wait(t, time.Time{}, now) > 0 {
-			t.moments[i] = b.join(now)
+			t.moments[i] = b.join(t, i, now)
 		}
 	}
 	if ready {
@@ -198,7 +202,7 @@ func (s *Shared) giveUp(all []*bucket, t *turn) {
 func (t *turn) part(all []*bucket, now time.Time) {
 	for i, m := range t.moments {
 		if !m.IsZero() {
-			all[i].part(m, now)
+			all[i].part(t, m, now)
 		}
 		if all[i].next == t {
 			all[i].next = nil

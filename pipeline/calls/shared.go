@@ -2,6 +2,7 @@ package calls
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -22,7 +23,7 @@ const (
 // Shared is what the steps and pipelines of a process have in common: the rates by name, and which
 // hosts have asked to be left alone. Its zero value has no rates.
 type Shared struct {
-	rates map[string]RateSettings
+	rates map[string]RateSettings // guarded by mu
 
 	once    sync.Once
 	began   time.Time   // what times within this package are counted from
@@ -32,8 +33,8 @@ type Shared struct {
 	mu sync.Mutex // guards all buckets, so that several are taken all or none
 }
 
-// NewShared makes it of the entries of limits.rates.
-func NewShared(rates map[string]RateSettings) *Shared { return &Shared{rates: rates} }
+// NewShared makes it of the entries of limits.rates, which SetRate may change later.
+func NewShared(rates map[string]RateSettings) *Shared { return &Shared{rates: maps.Clone(rates)} }
 
 // An Env is the place of a step that makes calls, or of a sink.
 type Env struct {
@@ -77,6 +78,8 @@ func (s *Shared) buckets(p *peer, names []string) []*bucket {
 
 // check says whether the names are those of rates.
 func (s *Shared) check(names []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, name := range names {
 		r, ok := s.rates[name]
 		if !ok {

@@ -107,3 +107,12 @@ func (t *table[V]) clear() {
 		t.gone(&r.value)
 	}
 }
+
+// each calls f for each row, with the table locked.
+func (t *table[V]) each(f func(*V)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.byHost {
+		f(&r.value)
+	}
+}

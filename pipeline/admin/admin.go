@@ -44,6 +44,7 @@ type Options struct {
 	Hosts []string
 
 	Version   Version
+	Hash      func() string // of what is configured now, in place of Version.ConfigHash; nil: it does not change
 	Live      func() error // nil: what runs makes progress. See Watch
 	Ready     func() error // nil: everything is connected
 	Snapshots func() []engine.Snapshot

@@ -24,7 +24,7 @@ func (s *Server) table() []route {
 	return append(s.commands(), []route{
 		{path: "/livez", open: true, handler: s.health(o.Live)},
 		{path: "/readyz", open: true, handler: s.health(o.Ready)},
-		{path: "/version", handler: shows(func(*http.Request) (any, error) { return o.Version, nil })},
+		{path: "/version", handler: shows(func(*http.Request) (any, error) { return o.version(), nil })},
 		{path: "/metrics", handler: o.Metrics},
 		{path: "/api/v1/stats", handler: s.figures(s.stats)},
 		{path: "/api/v1/why", handler: s.why()},

@@ -115,8 +115,19 @@ func (p *process) obey(ctx context.Context, c admin.Command) (admin.Done, error)
 	switch c.Verb {
 	case admin.VerbLogLevel:
 		return p.setLevel(c)
+	case admin.VerbReload:
+		return p.reloadFor(ctx, c)
 	}
 	return admin.Done{}, never("the command %s cannot be done in this process", c.Verb)
+}
+
+// reloadFor has the files loaded again. What is wrong with them is nothing that the process does not take for ever.
+func (p *process) reloadFor(ctx context.Context, c admin.Command) (admin.Done, error) {
+	was, is, err := p.reload(ctx, "api", c.By)
+	if refused := (*admin.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
+		err = unfit(errors.New(firstLine(err)))
+	}
+	return admin.Done{Was: was, Is: is}, err
 }
 
 // emitterOf gives the emitter of a pipeline; of the process when it has none of that name.
@@ -171,6 +182,17 @@ func (l *levels) stop() {
 		l.timer.Stop()
 		l.timer = nil
 	}
+}
+
+// load has the level of a file hold, which is another than before: at once, or when one ends that holds for a while.
+func (l *levels) load(events *event.Emitter, to zerolog.Level) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.lasts = to
+		return
+	}
+	events.SetLevel(to)
 }
 
 // setLevel changes the level of free lines, for a while or for good. What holds for a while ends with the next one.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type managedPipeline struct {
 	reports bool           // its source says whether it is connected
 	link    connection     // of its source, if it does
 	locate  func(error) string
+	runs    atomic.Pointer[assembled] // what it is made of now; nil: it has never started
 
 	stop     context.CancelFunc // has Run drain this one alone
 	finished chan struct{}      // closed when ended is set

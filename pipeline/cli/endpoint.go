@@ -48,10 +48,11 @@ func (p *process) newEndpoint(set *config.Set) (*admin.Server, error) {
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
 		Listen: a.Listen, TLS: secure, Token: a.Token, TokenFile: a.TokenFile, Hosts: a.Hosts, Pprof: a.Pprof, Warn: warn,
-		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
+		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(),
 		Holds: p.holds, InFlight: p.inFlight, Commands: p.commanding(a),
-		Files:   func() ([]admin.File, error) { return shownFiles(set) },
-		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
+		Files:   func() ([]admin.File, error) { return shownFiles(p.config.now().set) },
+		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go},
+		Hash:    func() string { return p.config.now().set.Hash },
 	})
 	var env *pipeline.EnvironmentError
 	switch {

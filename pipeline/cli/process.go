@@ -40,6 +40,7 @@ type process struct {
 
 	watched
 	commands commands
+	config   configuration
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -82,6 +83,7 @@ func (p *process) run(ctx context.Context) int {
 		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
 	p.commands.open(ctx)
+	go p.reloadWhenAsked(ctx)
 	watching, ended := make(chan struct{}), make(chan struct{})
 	defer close(ended)
 	go p.watch(ctx, watching)

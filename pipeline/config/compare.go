@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -27,7 +28,7 @@ type Difference struct {
 	DeadLetter bool   // that of the dead letters is the same, or there was none and is none
 	Whens      []bool // of each sink: its when is the same
 	Order      bool   // the stages and the sinks are as many, and in the same order, as before
-	Names      []string
+	Gone       []string // the names of stages and sinks that there are no more
 }
 
 // IsNone says whether nothing is another.
@@ -114,7 +115,12 @@ func (p *Pipeline) fixedDifferences(old *Pipeline) (paths []string) {
 // differs says what steps and sinks are others.
 func (p *Pipeline) differs(old *Pipeline) Difference {
 	now, was := p.identity, old.identity
-	d := Difference{DeadLetter: now.dead == was.dead, Order: slices.Equal(now.names, was.names), Names: now.names}
+	d := Difference{DeadLetter: now.dead == was.dead, Order: slices.Equal(now.names, was.names)}
+	for _, name := range was.names {
+		if !slices.Contains(now.names, name) {
+			d.Gone = append(d.Gone, name[strings.IndexByte(name, ' ')+1:])
+		}
+	}
 	for _, st := range p.Stages {
 		d.Stages = append(d.Stages, now.stages[st.Name] == was.stages[st.Name])
 	}

@@ -102,6 +102,15 @@ func (p *Pipeline) Prepare(ctx context.Context, parts Parts) (_ *Change, err err
 	return c, nil
 }
 
+// SetConfigHash says that the configuration has another hash, where nothing of the parts is another.
+func (p *Pipeline) SetConfigHash(hash string) {
+	p.changes.busy.Lock()
+	defer p.changes.busy.Unlock()
+	n := *p.plan()
+	n.hash = hash
+	p.current.Store(&n)
+}
+
 // canChange says why nothing can be replaced now.
 func (p *Pipeline) canChange() error {
 	var s Snapshot

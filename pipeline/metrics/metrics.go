@@ -25,8 +25,15 @@ type Options struct {
 	Snapshots func() []engine.Snapshot
 	Log       func() event.QueueCounts // of the log; nil: not shown
 
-	Version, Revision, Go string // of the program
-	ConfigHash            string // of the files that it runs
+	Version, Revision, Go string        // of the program
+	Config                func() Config // of the process
+}
+
+// A Config says what configuration a process runs.
+type Config struct {
+	Hash     string    // of the files
+	Accepted bool      // the last time that files were loaded they were applied
+	Applied  time.Time // when some were last
 }
 
 // A Collector gives the figures of pipelines as metrics. It keeps none: each time it collects, it
@@ -121,7 +128,16 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		one("log_lines_waiting", prometheus.GaugeValue, float64(n.Waiting))
 	}
 	one("build_info", prometheus.GaugeValue, 1, c.options.Version, c.options.Revision, c.options.Go)
-	one("config_info", prometheus.GaugeValue, 1, c.options.ConfigHash)
+	if c.options.Config == nil {
+		return
+	}
+	conf, accepted := c.options.Config(), 0.0
+	if conf.Accepted {
+		accepted = 1
+	}
+	one("config_info", prometheus.GaugeValue, 1, conf.Hash)
+	one("config_last_reload_successful", prometheus.GaugeValue, accepted)
+	one("config_last_reload_success_timestamp_seconds", prometheus.GaugeValue, float64(conf.Applied.UnixMilli())/1000)
 }
 
 func (c *Collector) pipeline(ch chan<- prometheus.Metric, s *engine.Snapshot) {

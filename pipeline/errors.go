@@ -21,6 +21,7 @@ const (
 	ReasonDeadline    = "deadline"     // the record's time in the step ran out
 	ReasonMaxWait     = "max_wait"     // limits held the record back in the step for longer than it allows
 	ReasonHostDown    = "host_down"    // the host has not answered for longer than the step waits for it
+	ReasonSkipped     = "skipped"      // a command skips its key, or it alone
 	ReasonPanic       = "panic"        // the stage or sink panicked
 	ReasonInvalidJSON = "invalid_json" // the value is not JSON, or is nested deeper than 10,000, and a field was asked for
 	ReasonNotObject   = "not_object"   // the value is no JSON object, and a field was to be read or edited

@@ -8,6 +8,7 @@ package admin
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -45,8 +46,8 @@ type Options struct {
 
 	Version   Version
 	Hash      func() string // of what is configured now, in place of Version.ConfigHash; nil: it does not change
-	Live      func() error // nil: what runs makes progress. See Watch
-	Ready     func() error // nil: everything is connected
+	Live      func() error  // nil: what runs makes progress. See Watch
+	Ready     func() error  // nil: everything is connected
 	Snapshots func() []engine.Snapshot
 	Holds     func() []PipelineHolds    // answers /api/v1/why; nil: there is no such path
 	InFlight  func() []PipelineInFlight // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
@@ -56,8 +57,13 @@ type Options struct {
 	Files func() ([]File, error)
 	// Commands change something; the zero value: none are taken.
 	Commands Commanding
-	Pprof    bool        // answer /debug/pprof/ too
-	Warn     func(error) // is told once when TokenFile cannot be used any more; may be nil
+	// Shapes gives what /api/v1/graph draws; nil: there is no such path.
+	Shapes func() []Shape
+	// Recent has the last lines of the log, for /api/v1/logs/stream; nil: there is no such path.
+	Recent *event.Recent
+	Page   bool        // answer / with a page that shows all this in a browser
+	Pprof  bool        // answer /debug/pprof/ too
+	Warn   func(error) // is told once when TokenFile cannot be used any more; may be nil
 }
 
 // A Version is what /version answers.
@@ -67,6 +73,7 @@ type Version struct {
 	Revision   string `json:"revision"`
 	Go         string `json:"go"`
 	ConfigHash string `json:"config_hash"`
+	Instance   string `json:"instance,omitempty"` // service_instance_id of the log
 }
 
 // A File is the effective settings of one pipeline, as /api/v1/config shows them.
@@ -81,6 +88,10 @@ type File struct {
 type Server struct {
 	options Options
 	server  *server.Server
+	streams streams
+	frames  frames
+	history *history
+	noted   chan struct{} // closed: the history has ended; nil: it has not begun
 }
 
 // New checks the options, reads the token, and listens to nothing yet. The error is an
@@ -89,7 +100,9 @@ func New(o Options) (*Server, error) {
 	if o.Live == nil || o.Ready == nil || o.Snapshots == nil {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
-	s := &Server{options: o}
+	s := &Server{options: o, history: newHistory()}
+	s.streams.ending = make(chan struct{})
+	s.frames.make = func() ([]byte, error) { return json.Marshal(s.stats(o.Snapshots())) }
 	err := o.checkCommands()
 	if err != nil {
 		return nil, err
@@ -108,12 +121,32 @@ func New(o Options) (*Server, error) {
 
 // Start listens, and serves until Shutdown. An error is an EnvironmentError: the port is
 // taken, or must not be used.
-func (s *Server) Start() error { return s.server.Start() }
+func (s *Server) Start() error {
+	if err := s.server.Start(); err != nil {
+		return err
+	}
+	s.noted = make(chan struct{})
+	go func() {
+		defer close(s.noted)
+		s.history.follow(s.options.Snapshots, s.streams.ending)
+	}()
+	return nil
+}
 
 // Addr gives where the server listens, after Start: host:port, with the port that the
 // system has chosen for 0, or the path of the socket.
 func (s *Server) Addr() string { return s.server.Addr() }
 
-// Shutdown ends the server: requests under way may finish until ctx ends. It may be
+// Shutdown ends the server: streams end at once, other requests under way may finish until ctx ends. It may be
 // called without Start.
-func (s *Server) Shutdown(ctx context.Context) error { return s.server.Shutdown(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.streams.end()
+	err := s.server.Shutdown(ctx)
+	if s.noted != nil {
+		select {
+		case <-s.noted:
+		case <-ctx.Done(): // a snapshot that hangs
+		}
+	}
+	return err
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -19,10 +20,11 @@ type Command struct {
 	Workers  int
 	Rate     string // name of a rate of limits.rates, of VerbRate
 	Per      settings.Rate
-	Burst    int           // 0: as it is
-	Key      []byte        // of VerbSkip and VerbUnskip
-	Level    string        // of VerbLogLevel: debug, info, warn, error
-	For      time.Duration // of VerbLogLevel: then it is again what it was; 0: until the process ends
+	Burst    int                // 0: as it is
+	Key      []byte             // of VerbSkip and VerbUnskip
+	Record   *pipeline.Position // of them too, in place of Key: that record alone
+	Level    string             // of VerbLogLevel: debug, info, warn, error
+	For      time.Duration      // of VerbLogLevel: then it is again what it was; 0: until the process ends
 
 	By   string // who asks, as he says
 	From string // where the request came from: an address, or the user at the other end of a socket

@@ -24,7 +24,7 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
 			why += "; commands are taken where the file says admin.commands: true"
 		}
 		refuse(w, http.StatusMethodNotAllowed, why)
-	case !to.open && !s.server.Authorized(r):
+	case !to.open && !to.page && !s.server.Authorized(r):
 		unauthorized(w)
 	default:
 		leave, ok := server.Enter(r, to.open)

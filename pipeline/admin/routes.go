@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/penstockio/penstock/pipeline/admin/page"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -14,6 +15,7 @@ import (
 type route struct {
 	path    string
 	open    bool         // it is answered without the token, and gives no reasons then
+	page    bool         // it is answered without the token, as it holds nothing of the process
 	handler http.Handler // nil: the options do not provide it, and the path is unknown
 	steers  bool         // it is of commands: POST alone, of those who have the right
 }
@@ -24,9 +26,15 @@ func (s *Server) table() []route {
 	return append(s.commands(), []route{
 		{path: "/livez", open: true, handler: s.health(o.Live)},
 		{path: "/readyz", open: true, handler: s.health(o.Ready)},
+		{path: "/", page: true, handler: s.page()},
+		{path: page.Prefix, page: true, handler: s.page()},
 		{path: "/version", handler: shows(func(*http.Request) (any, error) { return o.version(), nil })},
 		{path: "/metrics", handler: o.Metrics},
 		{path: "/api/v1/stats", handler: s.figures(s.stats)},
+		{path: "/api/v1/stats/stream", handler: s.statsStream()},
+		{path: "/api/v1/graph", handler: s.graph()},
+		{path: "/api/v1/history", handler: s.lastHour()},
+		{path: "/api/v1/logs/stream", handler: s.logStream()},
 		{path: "/api/v1/why", handler: s.why()},
 		{path: "/api/v1/inflight", handler: s.inFlight()},
 		{path: "/api/v1/partitions", handler: s.figures(partitionsOf)},
@@ -42,20 +50,33 @@ func (s *Server) table() []route {
 func shows(what func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := what(r)
-		var missing notFoundError
-		switch {
-		case errors.As(err, &missing):
-			refuse(w, http.StatusNotFound, err.Error())
-			return
-		case err != nil:
-			refuse(w, http.StatusBadRequest, err.Error())
+		if err != nil {
+			refuseAs(w, err)
 			return
 		}
 		answer(w, http.StatusOK, body)
 	})
 }
 
-// routes gives the handler of all paths that are there. A path that ends with / stands for all below it.
+// refuseAs refuses a request by what is wrong with it.
+func refuseAs(w http.ResponseWriter, err error) {
+	status := http.StatusBadRequest
+	var missing notFoundError
+	if errors.As(err, &missing) {
+		status = http.StatusNotFound
+	}
+	refuse(w, status, err.Error())
+}
+
+// page gives the page in the browser; nil: it is not to be there.
+func (s *Server) page() http.Handler {
+	if !s.options.Page {
+		return nil
+	}
+	return page.Handler()
+}
+
+// routes gives the handler of all paths that are there. A path that ends with / stands for all below it, but for / itself.
 func (s *Server) routes() http.Handler {
 	var (
 		there []route
@@ -72,7 +93,7 @@ func (s *Server) routes() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		to := none
 		for _, one := range there {
-			if one.path == r.URL.Path || strings.HasSuffix(one.path, "/") && strings.HasPrefix(r.URL.Path, one.path) {
+			if one.path == r.URL.Path || one.path != "/" && strings.HasSuffix(one.path, "/") && strings.HasPrefix(r.URL.Path, one.path) {
 				to = one
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -96,6 +97,7 @@ func TestEachCommandComes(t *testing.T) {
 		{"/api/v1/pipelines/p/skip", `{"key":"k"}`, Command{Verb: VerbSkip, Pipeline: "p", Key: []byte("k")}},
 		{"/api/v1/pipelines/p/skip", `{"key":""}`, Command{Verb: VerbSkip, Pipeline: "p", Key: []byte{}}},
 		{"/api/v1/pipelines/p/unskip", `{"key_base64":"AP8="}`, Command{Verb: VerbUnskip, Pipeline: "p", Key: []byte{0, 255}}},
+		{"/api/v1/pipelines/p/skip", `{"record":"/var/log/a@b/3@4711"}`, Command{Verb: VerbSkip, Pipeline: "p", Record: &pipeline.Position{Topic: "/var/log/a@b", Partition: 3, Offset: 4711}}},
 	} {
 		status, body := post(t, s, tt.path, tt.body, func(r *http.Request) { r.Header.Set("Penstock-By", "ada@host") })
 		if want := `{"command":"` + string(tt.want.Verb) + `","was":"1","is":"2"}`; status != 200 || body != want {
@@ -248,6 +250,11 @@ func TestCommandsThatAreWrong(t *testing.T) {
 		{"/api/v1/pipelines/p/skip", `{"key":"canary","key_base64":"AA=="}`, 400, "it takes key"},
 		{"/api/v1/pipelines/p/skip", `{"key_base64":"canary!"}`, 400, "base64"},
 		{"/api/v1/pipelines/p/skip", `{"key":["canary"]}`, 400, "key is no text"},
+		{"/api/v1/pipelines/p/skip", `{"record":"orders/3"}`, 400, "topic/partition@offset"},
+		{"/api/v1/pipelines/p/skip", `{"record":"orders/-3@1"}`, 400, "topic/partition@offset"},
+		{"/api/v1/pipelines/p/skip", `{"record":"/3@1"}`, 400, "topic/partition@offset"},
+		{"/api/v1/pipelines/p/skip", `{"record":"orders/3@-1"}`, 400, "topic/partition@offset"},
+		{"/api/v1/pipelines/p/skip", `{"record":"orders/3@1","key":"canary"}`, 400, "it takes key"},
 		{"/api/v1/pipelines/p/stop", `{}`, 404, "…/drain"},
 		{"/api/v1/pipelines/p", `{}`, 404, "…/drain"},
 		{"/api/v1/loglevel", `{"level":"` + strings.Repeat("x", largestCommand) + `"}`, 413, "64 KiB"},

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -95,10 +97,11 @@ func (s *Server) commands() []route {
 
 const knownCommands = "/api/v1/reload, /api/v1/loglevel, /api/v1/rates/NAME, /api/v1/pipelines/NAME/pause, …/resume, …/drain, …/skip, …/unskip and …/steps/STEP/workers"
 
-// A keyBody names a key: as text, or in base64 when it is none.
+// A keyBody names a key: as text, or in base64 when it is none. Or it names a record, as topic/partition@offset.
 type keyBody struct {
 	Key       *string `json:"key,omitempty"`
 	KeyBase64 []byte  `json:"key_base64,omitempty"`
+	Record    string  `json:"record,omitempty"`
 }
 
 type (
@@ -195,14 +198,46 @@ func (c *Command) readKey(body []byte) error {
 		return err
 	}
 	switch {
-	case (b.Key != nil) == (b.KeyBase64 != nil):
-		return errors.New("it takes key, a text, or key_base64")
-	case b.Key != nil:
+	case b.Key != nil && b.KeyBase64 == nil && b.Record == "":
 		c.Key = []byte(*b.Key)
-	default:
+	case b.KeyBase64 != nil && b.Key == nil && b.Record == "":
 		c.Key = b.KeyBase64
+	case b.Record != "" && b.Key == nil && b.KeyBase64 == nil:
+		at, err := ParsePosition(b.Record)
+		c.Record = &at
+		return err
+	default:
+		return errors.New("it takes key, a text, or key_base64, or record, as orders/3@4711")
 	}
 	return nil
+}
+
+// ParsePosition reads topic/partition@offset, as events and answers have it: orders/3@4711. A topic may hold a slash and
+// an at sign.
+func ParsePosition(text string) (at pipeline.Position, err error) {
+	wrong := errors.New("a record is named by its position, topic/partition@offset, as orders/3@4711")
+	lane, offset, ok := cutLast(text, "@")
+	topic, partition, isLane := cutLast(lane, "/")
+	if !ok || !isLane || topic == "" {
+		return at, wrong
+	}
+	n, err := strconv.ParseInt(partition, 10, 32)
+	if err != nil || n < 0 {
+		return at, wrong
+	}
+	if at.Offset, err = strconv.ParseInt(offset, 10, 64); err != nil || at.Offset < 0 {
+		return pipeline.Position{}, wrong
+	}
+	at.Topic, at.Partition = topic, int32(n)
+	return at, nil
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
 }
 
 // Body gives what is sent to the path of the command.
@@ -228,6 +263,9 @@ func (c *Command) Body() any {
 	case VerbWorkers:
 		return workersBody{c.Workers}
 	case VerbSkip, VerbUnskip:
+		if c.Record != nil {
+			return keyBody{Record: c.Record.String()}
+		}
 		if text := string(c.Key); utf8.ValidString(text) {
 			return keyBody{Key: &text}
 		}

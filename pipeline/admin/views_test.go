@@ -72,7 +72,7 @@ func TestViews(t *testing.T) {
 func TestUnknownPathsNameTheOthers(t *testing.T) {
 	s := start(t, healthy())
 	c := client(t, &http.Transport{})
-	want := `{"error":"there is /livez, /readyz, /version, /api/v1/stats, /api/v1/partitions, /api/v1/errors and /api/v1/events"}`
+	want := `{"error":"there is /livez, /readyz, /version, /api/v1/stats, /api/v1/stats/stream, /api/v1/history, /api/v1/partitions, /api/v1/errors and /api/v1/events"}`
 	for _, path := range []string{"/", "/metrics", "/api/v1/config", "/livez/", "//livez", "/api/v1/../../livez", "/debug/pprof/"} {
 		if status, body, _ := ask(t, c, "GET", "http://"+s.Addr()+path, nil); status != 404 || body != want {
 			t.Errorf("%s: %d %s", path, status, body)

@@ -35,8 +35,8 @@ type assembled struct {
 	more    []error // what else it does not get
 
 	budget *engine.Budget // that it was built with
-	shared *calls.Shared
-	kept   *catalog.Kept // what of it was there before; nil: nothing
+	rates  *calls.Shared  // of all pipelines of the process
+	kept   *catalog.Kept  // what of it was there before; nil: nothing
 }
 
 // standIns are used in place of what the file says. The zero value stands in for
@@ -70,7 +70,7 @@ func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, 
 	if in.change != nil {
 		in.change(&o)
 	}
-	return &assembled{file: p, options: o, budget: budget, shared: shared, kept: in.kept}, nil
+	return &assembled{file: p, options: o, budget: budget, rates: shared, kept: in.kept}, nil
 }
 
 // canStart says whether nothing of the environment is missing.
@@ -122,9 +122,15 @@ func (a *assembled) managed(events *event.Emitter) (*managedPipeline, error) {
 	}
 	_, reports := a.options.Source.(pipeline.Reporter)
 	m := &managedPipeline{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports}
-	m.runs.Store(a)
+	m.goesOnAs(a)
 	m.locate = func(err error) string { return m.runs.Load().locate(err) }
 	return m, nil
+}
+
+// goesOnAs notes what the pipeline is made of now.
+func (m *managedPipeline) goesOnAs(a *assembled) {
+	m.runs.Store(a)
+	m.hidesKeys.Store(a.options.DeadLetter.RedactsKey)
 }
 
 // locate puts a place before an error of Run: that of the sink that could not be opened, that of the source when the environment

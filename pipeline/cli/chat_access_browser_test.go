@@ -35,7 +35,7 @@ const tooFaint = `(() => {
 		if (own && e.checkVisibility() && !['SCRIPT', 'STYLE'].includes(e.tagName)) judge(e, getComputedStyle(e).color, own.slice(0, 30));
 	}
 	const text = document.getElementById('text');
-	judge(text, getComputedStyle(text, '::placeholder').color, 'placeholder');
+	if (text) judge(text, getComputedStyle(text, '::placeholder').color, 'placeholder');
 	return faint;
 })()`
 

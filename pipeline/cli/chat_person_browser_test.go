@@ -69,6 +69,20 @@ undefined`
 // person opens the page, and gives a name.
 func (b *browser) person(name string, c *chatRoom) *person {
 	b.t.Helper()
+	p := b.tab(name)
+	p.window(900, 620, "light")
+	p.do(chromedp.Navigate("http://" + c.live + "/"))
+	p.waitFor(`document.getElementById('ask').open`)
+	p.types(name)
+	p.enterKey()
+	p.waitFor(`document.querySelector('#state.live') !== null`)
+	p.run(watching)
+	return p
+}
+
+// tab opens a window with a storage of its own, in which nothing is shown yet.
+func (b *browser) tab(name string) *person {
+	b.t.Helper()
 	p := &person{t: b.t, name: name}
 	ctx, _ := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	p.ctx = ctx
@@ -87,13 +101,6 @@ func (b *browser) person(name string, c *chatRoom) *person {
 			p.mu.Unlock()
 		}
 	}()
-	p.window(900, 620, "light")
-	p.do(chromedp.Navigate("http://" + c.live + "/"))
-	p.waitFor(`document.getElementById('ask').open`)
-	p.types(name)
-	p.enterKey()
-	p.waitFor(`document.querySelector('#state.live') !== null`)
-	p.run(watching)
 	return p
 }
 

@@ -106,28 +106,13 @@ func (p steered) Do(_ context.Context, c admin.Command) (done admin.Done, err er
 		done, err = p.obey(ctx, c)
 	}
 	if !p.commands.silent() {
-		p.emitterOf(c.Pipeline).Emit(commandDone(c, done, err, time.Since(began)), "")
+		ev := commandDone(c, done, err, time.Since(began))
+		if m, err := p.pipelineOf(c.Pipeline); err == nil && c.Key != nil && !m.hidesKeys.Load() {
+			ev.KeyHash = engine.KeyHash(c.Key)
+		}
+		p.emitterOf(c.Pipeline).Emit(ev, "")
 	}
 	return done, err
-}
-
-func (p *process) obey(ctx context.Context, c admin.Command) (admin.Done, error) {
-	switch c.Verb {
-	case admin.VerbLogLevel:
-		return p.setLevel(c)
-	case admin.VerbReload:
-		return p.reloadFor(ctx, c)
-	}
-	return admin.Done{}, never("the command %s cannot be done in this process", c.Verb)
-}
-
-// reloadFor has the files loaded again. What is wrong with them is nothing that the process does not take for ever.
-func (p *process) reloadFor(ctx context.Context, c admin.Command) (admin.Done, error) {
-	was, is, err := p.reload(ctx, "api", c.By)
-	if refused := (*admin.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
-		err = unfit(errors.New(firstLine(err)))
-	}
-	return admin.Done{Was: was, Is: is}, err
 }
 
 // emitterOf gives the emitter of a pipeline; of the process when it has none of that name.
@@ -145,6 +130,9 @@ func commandDone(c admin.Command, done admin.Done, err error, took time.Duration
 	ev := event.CommandDone{
 		Command: string(c.Verb), Outcome: "done", Lane: c.Lane, Step: c.Step, Limit: c.Rate, Was: done.Was, Is: done.Is,
 		ForMs: c.For.Milliseconds(), DurationMs: took.Milliseconds(), AskedBy: c.By, AskedFrom: c.From,
+	}
+	if c.Record != nil {
+		ev.Topic, ev.Partition, ev.Offset = c.Record.Topic, int64(c.Record.Partition), c.Record.Offset
 	}
 	if err == nil {
 		return ev
@@ -250,13 +238,8 @@ func (p *process) controllerOf(name string) (engine.Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case <-m.finished:
+	if m.hasEnded() {
 		return nil, notNow("the pipeline %s has ended", name)
-	default:
 	}
-	if c, ok := m.runner.(engine.Controller); ok {
-		return c, nil
-	}
-	return nil, never("the pipeline %s cannot be steered", name)
+	return m.runner, nil
 }

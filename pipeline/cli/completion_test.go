@@ -71,6 +71,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"dead-letter", "show", file, "--reason", "http_429,http_4"}, "http_429,http_4xx", noFiles}, {[]string{"dead-letter", "replay", file, "--to", ""}, "start step", noFiles}, {[]string{"dead-letter", "ls", "--by", ""}, "reason step hour", noFiles},
 		{[]string{"dead-letter", "ls", "--from", ""}, "", anyFile}, {[]string{"dead-letter", "ls", "--limit", ""}, "", noFiles}, {[]string{"dead-letter", "replay", "--rate", ""}, "", noFiles}, {[]string{"dead-letter", "replay", "--max-replays", ""}, "", noFiles},
 		{[]string{"logs", "fmt", "a.log", ""}, "", anyFile}, {[]string{"logs", "validate", "a.log", ""}, "", anyFile}, {[]string{"logs", "fmt", "--pipeline", ""}, "", noFiles},
+		{[]string{"pause", ""}, "yaml yml", byEnding}, {[]string{"loglevel", "d"}, "debug disabled", noFiles}, {[]string{"loglevel", "debug", ""}, "yaml yml", byEnding},
+		{[]string{"workers", "s", ""}, "", noFiles}, {[]string{"workers", "s", "3", ""}, "yaml yml", byEnding}, {[]string{"rate", ""}, "", noFiles}, {[]string{"skip", "k", ""}, "yaml yml", byEnding},
 		{[]string{"run", "--set", "sinks.0.kafka.partitioner=m"}, "sinks.0.kafka.partitioner=murmur2", noFiles},
 	} {
 		got, directive := offered(t, c.args...)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -27,7 +28,10 @@ type managedPipeline struct {
 	locate  func(error) string
 	runs    atomic.Pointer[assembled] // what it is made of now; nil: it has never started
 
+	hidesKeys atomic.Bool // its dead letters redact keys, and no event has a hash of one
+
 	stop     context.CancelFunc // has Run drain this one alone
+	drained  atomic.Bool        // by a command
 	finished chan struct{}      // closed when ended is set
 
 	ended bool
@@ -46,6 +50,23 @@ func (n *neverStarted) Abort()                      {}
 func (n *neverStarted) InFlight() []engine.InFlight { return nil }
 func (n *neverStarted) Why() []engine.Hold          { return nil }
 func (n *neverStarted) Latency() engine.RunLatency  { return engine.RunLatency{} }
+
+// Nothing of it can be steered. A command says so itself; what is asked anyway changes nothing.
+
+func (n *neverStarted) Pause()                             {}
+func (n *neverStarted) Resume()                            {}
+func (n *neverStarted) PauseLane(string) error             { return n.cannot() }
+func (n *neverStarted) ResumeLane(string) error            { return n.cannot() }
+func (n *neverStarted) SetWorkers(string, int) error       { return n.cannot() }
+func (n *neverStarted) Skip([]byte) error                  { return n.cannot() }
+func (n *neverStarted) Unskip([]byte)                      {}
+func (n *neverStarted) SkipRecord(pipeline.Position) error { return n.cannot() }
+func (n *neverStarted) UnskipRecord(pipeline.Position)     {}
+
+func (n *neverStarted) cannot() error {
+	return fmt.Errorf("pipeline %s has not started: %w", n.name, n.err)
+}
+
 func (n *neverStarted) Snapshot() engine.Snapshot {
 	return engine.Snapshot{Pipeline: n.name, State: "failed", Err: n.err, At: time.Now(), Backpressure: "ok"}
 }
@@ -91,11 +112,14 @@ func (f *failures) error() error {
 }
 
 // isFailure says whether err is a failure of its pipeline. Abandoned work is one only when
-// nobody has asked for the end: after a signal it is what the drain budget allows.
-func (p *process) isFailure(err error) bool {
+// nobody has asked for the end: after a signal, or a command, it is what the drain budget allows.
+func (p *process) isFailure(m *managedPipeline, err error) bool {
 	var abandoned *engine.AbandonedError
-	return err != nil && (p.stopping.IsZero() || !errors.As(err, &abandoned))
+	return err != nil && (!p.asked(m) || !errors.As(err, &abandoned))
 }
+
+// asked says whether somebody has asked for the end of a pipeline, or of all.
+func (p *process) asked(m *managedPipeline) bool { return !p.stopping.IsZero() || m.drained.Load() }
 
 // allSucceeded says whether no pipeline has ended with an error.
 func (p *process) allSucceeded() bool {
@@ -118,7 +142,7 @@ func (p *process) emitStopped(m *managedPipeline, left int) {
 	}
 	s, _ := withinSecond(func() whole { return whole{m.runner.Snapshot(), m.runner.Latency()} })
 	ev := event.PipelineStopped{
-		Reason: p.stopReason(err), UptimeMs: time.Since(p.started).Milliseconds(), RecordsInTotal: s.In, RecordsOutTotal: s.Out,
+		Reason: p.stopReason(m, err), UptimeMs: time.Since(p.started).Milliseconds(), RecordsInTotal: s.In, RecordsOutTotal: s.Out,
 		CreatedTotal: s.Created, FilteredTotal: s.Filtered, RejectedTotal: s.Rejected, Abandoned: s.Abandoned,
 	}
 	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = percentiles(s.latency)
@@ -134,10 +158,10 @@ func (p *process) emitStopped(m *managedPipeline, left int) {
 }
 
 // stopReason is the reason of pipeline.stopped.
-func (p *process) stopReason(err error) string {
+func (p *process) stopReason(m *managedPipeline, err error) string {
 	var abandoned *engine.AbandonedError
 	switch {
-	case err == nil && p.stopping.IsZero():
+	case err == nil && !p.asked(m):
 		return "completed"
 	case err == nil:
 		return "stopping"

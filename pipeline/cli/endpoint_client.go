@@ -30,8 +30,13 @@ const defaultEndpoint = "127.0.0.1:9600"
 type endpointFlags struct{ addr, tokenFile, ca string }
 
 func (f *endpointFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.addr, "addr", "", "address of the endpoint: host:port, https://host:port or unix:/path; default: admin.listen of the file, or "+defaultEndpoint)
+	f.addTrust(cmd)
+}
+
+// addTrust adds the flags but for the address.
+func (f *endpointFlags) addTrust(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.addr, "addr", "", "address of the endpoint: host:port, https://host:port or unix:/path; default: admin.listen of the file, or "+defaultEndpoint)
 	flags.StringVar(&f.tokenFile, "token-file", "", "file that holds the token; default: the token of the file's admin section")
 	flags.StringVar(&f.ca, "ca", "", "PEM file of the authorities to trust; default: those of the system, and the file's own certificate")
 }

@@ -247,8 +247,8 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
 	}{
 		{"Run", []*cobra.Command{newRun(g), newDev(g), newReplay(g), newDemo(g)}},
 		{"Write and check", []*cobra.Command{newInit(g), newCheck(g), newEval(g), newTest(g), newList(g), newConfig(g), newGraph(g)}},
-		{"Steer", []*cobra.Command{newLogLevel(g)}},
-		{"Look", []*cobra.Command{newStatus(g), newWhy(g), newProbe(g), newLag(g), newDeadLetter(g), newLogs(g), newDashboards(g), newVersion(g), newMan(g)}},
+		{"Steer", []*cobra.Command{newPause(g), newResume(g), newDrain(g), newReload(g), newWorkers(g), newRate(g), newSkip(g), newUnskip(g), newLogLevel(g)}},
+		{"Look", []*cobra.Command{newTop(g), newStatus(g), newWhy(g), newProbe(g), newLag(g), newDeadLetter(g), newLogs(g), newDashboards(g), newVersion(g), newMan(g)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
 		for _, c := range group.commands {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -41,6 +42,7 @@ type process struct {
 	watched
 	commands commands
 	config   configuration
+	rates    *calls.Shared // of all pipelines; nil: they have none
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -117,14 +119,14 @@ func (p *process) run(ctx context.Context) int {
 // pipelineEnded notes the end of a pipeline, and stops the process when it was the last one, or
 // the first failure with --fail-fast.
 func (p *process) pipelineEnded(e ending, left int, cancel func()) {
-	if errors.Is(e.err, context.Canceled) && !p.stopping.IsZero() {
+	if errors.Is(e.err, context.Canceled) && p.asked(e.pipeline) {
 		e.err = nil // there was nothing to drain
 	}
 	e.pipeline.ended, e.pipeline.err = true, e.err
 	if e.err != nil {
 		e.pipeline.events.Log().Error().Msg(e.pipeline.locate(e.err))
 	}
-	failed, all := p.isFailure(e.err), left == 0 || e.err != nil && p.failFast
+	failed, all := p.isFailure(e.pipeline, e.err), left == 0 || e.err != nil && p.failFast
 	if failed && !all {
 		p.failed.add(e.pipeline) // before its event: whoever reads that may ask the endpoint at once
 	}
@@ -283,6 +285,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 		case why != "" && was:
 			p.ready.Store(false)
 			p.events.Emit(event.ProcessUnready{Reason: why}, "")
+			p.supervisor.status("not ready: " + why)
 		}
 		if p.ready.Load() {
 			every = unreadyEvery
@@ -292,6 +295,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 
 func (p *process) emitReady() {
 	p.events.Emit(event.ProcessReady{StartupMs: time.Since(p.started).Milliseconds()}, "")
+	p.supervisor.status("ready")
 }
 
 // unready says why the process can make no progress, "" when it can.

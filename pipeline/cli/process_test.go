@@ -67,6 +67,8 @@ func (l *logBuffer) events(t *testing.T) string {
 
 // A fakeRunner is a pipeline that ends as its fields say.
 type fakeRunner struct {
+	neverStarted // nobody steers it
+
 	after        time.Duration // until it ends by itself; 0: never
 	err          error         // of that end
 	drains       time.Duration // from the cancelled ctx to the end
@@ -162,7 +164,7 @@ type supervised struct {
 func supervise(fakes ...*fakeRunner) *supervised { return superviseAs(func(*process) {}, fakes...) }
 
 // superviseAs is supervise with settings of the process.
-func superviseAs(set func(*process), fakes ...*fakeRunner) *supervised {
+func superviseAs[R engine.Runner](set func(*process), fakes ...R) *supervised {
 	s := &supervised{signals: make(chan os.Signal, 8), code: make(chan int, 1)}
 	events := event.New(&s.log, event.Options{Instance: "test"})
 	s.process = &process{events: events, drain: 25 * time.Second, signals: s.signals, started: time.Now()}

@@ -14,7 +14,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
@@ -205,8 +204,11 @@ func (p *process) tryReload(ctx context.Context, before *configured) (next *conf
 	if err != nil {
 		return nil, nil, err
 	}
+	if p.rates == nil {
+		return nil, nil, errors.New("no pipeline has started, and a reload starts none: restart the process")
+	}
 	for name, r := range set.ChangedRates(before.set) {
-		if err := before.shared().AddRate(name, r); err != nil { // one that there is stays as it is until all is sure
+		if err := p.rates.AddRate(name, r); err != nil { // one that there is stays as it is until all is sure
 			return nil, nil, fmt.Errorf("%s: %w", settingPlace(set, "limits.rates."+name), err)
 		}
 	}
@@ -229,19 +231,9 @@ func (p *process) tryReload(ctx context.Context, before *configured) (next *conf
 	}
 	for _, r := range all {
 		r.change.Commit()
-		r.member.runs.Store(r.next)
+		r.member.goesOnAs(r.next)
 	}
 	return p.applied(set, before, all), changedParts(set, differences), nil
-}
-
-// shared gives the rates of the process.
-func (c *configured) shared() *calls.Shared {
-	for _, a := range c.all {
-		if a.shared != nil {
-			return a.shared
-		}
-	}
-	return &calls.Shared{} // nothing runs that could go on
 }
 
 // build builds what is new of all pipelines in which something is.
@@ -257,7 +249,7 @@ func (p *process) build(set *config.Set, before *configured, differences []confi
 		if now == nil {
 			return all, fmt.Errorf("%s: the pipeline %s has not started, and a reload does not start it: restart the process", file.File, file.Name)
 		}
-		a, err := assemble(file, p.events, now.budget, now.shared, standIns{source: now.options.Source, kept: kept(file, d, now)})
+		a, err := assemble(file, p.events, now.budget, now.rates, standIns{source: now.options.Source, kept: kept(file, d, now)})
 		if err != nil {
 			return all, err
 		}
@@ -348,7 +340,7 @@ func (p *process) applied(set *config.Set, before *configured, all []*reloadOf) 
 	}
 	rates := set.ChangedRates(before.set)
 	for _, name := range slices.Sorted(maps.Keys(rates)) {
-		if _, _, err := before.shared().SetRate(name, rates[name].Rate, rates[name].Burst); err != nil {
+		if _, _, err := p.rates.SetRate(name, rates[name].Rate, rates[name].Burst); err != nil {
 			p.events.Log().Warn().Err(err).Msg("setting a rate that was loaded again")
 		}
 	}

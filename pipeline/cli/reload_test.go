@@ -56,7 +56,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 func reloadUnderLoad(t *testing.T, c *kafkatest.Cluster, in, out, group string, rounds, records int) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "late.yaml")
-	text := func(version int, more string) string { return reloadedFile(c.Addrs()[0], in, out, group, version, more) }
+	text := func(version int, more string) string {
+		return reloadedFile(c.Addrs()[0], in, out, group, version, more)
+	}
 	rewrite(t, file, text(0, ""))
 	r := startDaemon(t, file)
 	r.read(`"event_name":"process.ready"`)

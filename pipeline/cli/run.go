@@ -129,6 +129,9 @@ func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []strin
 	if err != nil {
 		return nil, nil, rejectConfig(g, log, err)
 	}
+	if set.Process.Admin != nil {
+		changes = append(changes, func(o *event.Options) { o.Recent = event.NewRecent(recentLines, recentBytes) })
+	}
 	events, err := newEvents(g, log, set.Process.Log, changes...)
 	if err != nil {
 		return nil, nil, err
@@ -136,6 +139,12 @@ func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []strin
 	takeStandardLog(events)
 	return set, events, nil
 }
+
+// What the endpoint shows of the log: more lines than a person reads, and no more memory than a process has to spare.
+const (
+	recentLines = 500
+	recentBytes = 1 << 20
+)
 
 // rejectConfig reports what is wrong with the files. A log in JSON gets a line for each
 // problem. For people the error is returned, and printed with the lines of the file.
@@ -315,6 +324,9 @@ func (p *process) addPipelines(all []*assembled) error {
 		}
 		if a.err != nil {
 			a.discard()
+		}
+		if a.rates != nil {
+			p.rates = a.rates
 		}
 		p.pipelines = append(p.pipelines, m)
 	}

@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/admin"
 )
 
 // sameSignal is how long after the first signal another one counts as the same. A supervisor
@@ -22,7 +24,7 @@ func catchSignals() <-chan os.Signal {
 	c := make(chan os.Signal, 8)
 	handled := []os.Signal{syscall.SIGTERM, os.Interrupt}
 	if dumpSignal != nil {
-		handled = append(handled, dumpSignal)
+		handled = append(handled, dumpSignal, debugSignal)
 	}
 	if !signal.Ignored(syscall.SIGHUP) {
 		handled = append(handled, syscall.SIGHUP)
@@ -55,6 +57,8 @@ func (p *process) handle(s os.Signal, cancel func()) {
 				}
 			}()
 		}
+	case s == debugSignal:
+		p.debugForAWhile(signalName(s))
 	case p.signal == nil:
 		p.signal = s
 		p.stop("signal", cancel)
@@ -64,6 +68,17 @@ func (p *process) handle(s os.Signal, cancel func()) {
 		p.forcedBy = s
 		p.abort()
 	}
+}
+
+// debugFor is how long the log has lines for debugging after a signal that asks for them.
+const debugFor = 10 * time.Minute
+
+// debugForAWhile has the log show more for a while, or begins that while anew. It needs no right to commands: only the user of the process, and
+// root, may send it a signal.
+func (p *process) debugForAWhile(by string) {
+	c := admin.Command{Verb: admin.VerbLogLevel, Level: "debug", For: debugFor, By: by, From: "signal"}
+	done, err := p.setLevel(c)
+	p.events.Emit(commandDone(c, done, err, 0), "")
 }
 
 // whileStarting waits for f, but only until a signal asks for the end: what f still does then,
@@ -139,6 +154,8 @@ func signalName(s os.Signal) string {
 		return "SIGINT"
 	case syscall.SIGHUP:
 		return "SIGHUP"
+	case debugSignal:
+		return "SIGUSR2"
 	}
 	return fmt.Sprint(s)
 }

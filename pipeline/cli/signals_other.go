@@ -4,5 +4,5 @@ package cli
 
 import "os"
 
-// dumpSignal is none: Windows, for one, has no signal that a program may use as it likes.
-var dumpSignal os.Signal
+// These are none: Windows, for one, has no signal that a program may use as it likes.
+var dumpSignal, debugSignal os.Signal

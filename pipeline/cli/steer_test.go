@@ -104,3 +104,65 @@ func TestTheLevelOfARunningProcess(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, r.log.String())
 	}
 }
+
+// TestSteeringARunningProcess: what the command line asks of a process that runs two pipelines.
+func TestSteeringARunningProcess(t *testing.T) {
+	h := startHolding(t)
+	dir, err := os.MkdirTemp("", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	one, other := filepath.Join(dir, "one.yaml"), filepath.Join(dir, "other.yaml")
+	writeFile(t, one, strings.Replace(fmt.Sprintf(steeredFile, h.URL, socket), "pipeline: steered", "pipeline: one", 1))
+	writeFile(t, other, "pipeline: other\nsource:\n  tail: {files: [grows.log], position: position}\nsinks:\n  - file: {path: out.log}\n")
+	writeFile(t, filepath.Join(dir, "input.jsonl"), strings.Repeat(`{"payload":"{\"o\":\"a\"}"}`+"\n", 3))
+	writeFile(t, filepath.Join(dir, "grows.log"), "{}\n")
+	r := startDaemonOf(t, dir)
+	r.socket = socket
+	r.read(`"event_name":"process.ready"`)
+	at := "unix:" + socket
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		out  string
+		errs string
+	}{
+		"a rate":                {[]string{"rate", "api", "5/s", "--addr", at}, exitDone, "rate: 5/s, burst 10 (it was 100/s, burst 10)\n", ""},
+		"no such rate":          {[]string{"rate", "apy", "5/s", "--addr", at}, exitUsage, "", `there is no rate "apy": there is api`},
+		"no rate at all":        {[]string{"rate", "api", "often", "--addr", at}, exitUsage, "", "often is no rate"},
+		"no burst":              {[]string{"rate", "api", "5/s", "--burst", "0"}, exitUsage, "", "--burst 0"},
+		"which of two":          {[]string{"drain", "--addr", at}, exitUsage, "", "the process runs one, other: say which by --pipeline, or by its file"},
+		"no such pipeline":      {[]string{"drain", "--addr", at, "--pipeline", "none"}, exitUsage, "", `there is no pipeline "none" here: there is one, other`},
+		"no number":             {[]string{"workers", "http", "many", one}, exitUsage, "", "many is no number of workers"},
+		"no position":           {[]string{"skip", "JFK", one}, exitUsage, "", "a key is given with --key"},
+		"no base64":             {[]string{"skip", "!", one, "--key-base64"}, exitUsage, "", "no base64"},
+		"a key in two ways":     {[]string{"skip", "a", one, "--key-base64", "--key"}, exitUsage, "", "give one of them"},
+		"nothing listens there": {[]string{"pause", "--addr", at + "-none"}, exitEnvironment, "", "nothing listens there"},
+	} {
+		if code, out, errs := command(t, tt.args...); code != tt.code || out != tt.out || !strings.Contains(errs, tt.errs) || tt.errs == "" && errs != "" {
+			t.Errorf("%s: %d\n%s%s", name, code, out, errs)
+		}
+	}
+	// The one that follows a file would never end; the other one does when its records are answered.
+	if code, out, errs := command(t, "drain", "--addr", at, "--pipeline", "other", "--json"); code != exitDone || out != `{"command":"drain","pipeline":"other","is":"stopped"}`+"\n" {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := command(t, "drain", "--addr", at, "--pipeline", "other"); code != exitFailed || !strings.Contains(errs, "the pipeline other has ended") {
+		t.Errorf("once more: %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := command(t, "status", "--addr", at); code != exitDone || strings.Count(out, " stopped ") != 1 {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	close(h.answer)
+	if code := r.end(); code != exitDone || !strings.Contains(r.log.String(), `"exit_code":0,"reason":"completed"`) {
+		t.Errorf("exit code %d\n%s", code, r.log.String())
+	}
+}
+
+// startDaemonOf runs all files of a folder in one process.
+func startDaemonOf(t *testing.T, dir string) *running {
+	t.Helper()
+	return startCommand(t, nil, nil, "run", filepath.Join(dir, "one.yaml"), filepath.Join(dir, "other.yaml"))
+}

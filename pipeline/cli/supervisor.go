@@ -68,6 +68,11 @@ func (s *supervisor) say(lines ...string) {
 	}
 }
 
+// status says how the process does, for people.
+func (s *supervisor) status(text string) {
+	s.say("STATUS=" + strings.ReplaceAll(onLines(text), "\n", "; "))
+} // one line: the next would be another message
+
 // running says that the start is done: all files are right, what they need was there, and the pipelines run. Whether they can make
 // progress is another question, which /readyz answers: a broker that goes away meanwhile is no failed start.
 func (s *supervisor) running() {
@@ -87,7 +92,8 @@ func (s *supervisor) reloading() {
 // reloaded says that a reload has ended, well or not. says goes into the status.
 func (s *supervisor) reloaded(says string) {
 	if s != nil && s.ran.Load() {
-		s.say("READY=1", "STATUS="+statusText(says))
+		s.status(says)
+		s.say("READY=1")
 	}
 }
 
@@ -96,9 +102,6 @@ func (s *supervisor) stopping(drain time.Duration) {
 	most := drain + abortAfter + forceAfter + endsAfter
 	s.say("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", most.Microseconds()), fmt.Sprintf("STATUS=stopping, %v at most", most))
 }
-
-// statusText is text in one line: the next would be another message.
-func statusText(text string) string { return strings.ReplaceAll(onLines(text), "\n", "; ") }
 
 // keepTelling says what the process does, and that it lives, until ctx ends: the status after each statusEvery, the sign of life
 // twice as often as is asked for, as long as progress finds nothing wrong. Both are asked for with patience for a second, so that a
@@ -120,7 +123,7 @@ func (s *supervisor) keepTelling(ctx context.Context, progress func() error, sta
 		}
 		if time.Since(said) >= s.statusEvery {
 			if text, ok := line.ask(); ok && ctx.Err() == nil {
-				s.say("STATUS=" + statusText(text))
+				s.status(text)
 				said = time.Now()
 			}
 		}

@@ -20,12 +20,16 @@ type Admin struct {
 	Token     settings.Secret `yaml:"token" doc:"has to come with every request but those for /livez and /readyz, as Authorization: Bearer; 16 characters at least when other machines reach the endpoint"`
 	TokenFile settings.Path   `yaml:"token_file" doc:"file that holds the token; read again when it changes"`
 	Hosts     []string        `yaml:"hosts" commas:"true" doc:"names that requests may be addressed to, beside localhost, the host of listen and plain addresses: one, or several"`
+	Page      bool            `yaml:"page" doc:"answer / with a page for browsers that shows the pipelines live"`
 	Pprof     bool            `yaml:"pprof" doc:"answer /debug/pprof/ too: profiles of the process, which cost it time while they are taken"`
 
 	Commands         bool            `yaml:"commands" doc:"take commands too: pause, resume, drain, reload and others; they need a token, or a unix socket"`
 	CommandToken     settings.Secret `yaml:"command_token" doc:"has to come with commands, in place of token, so that who may look may not steer; is taken for everything else too"`
 	CommandTokenFile settings.Path   `yaml:"command_token_file" doc:"file that holds the token of commands; read again when it changes"`
 }
+
+// SetDefaults implements the defaults of settings that stand within others.
+func (a *Admin) SetDefaults() { a.Page = true }
 
 // AdminTLS is the certificate of the endpoint.
 type AdminTLS struct {

@@ -170,7 +170,7 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 }
 
 // mostWorkers is as many as a file may write.
-const mostWorkers = 1 << 16
+const mostWorkers = engine.MaxWorkers
 
 // slots fills in and checks how many workers a waiting step has.
 func (d *decoder) slots(s *Stage, path string) {

@@ -116,9 +116,9 @@ func (sl *slot) goTo(key any) (asks bool) {
 		return false
 	}
 	w.mu.Lock()
-	if s.gone(c) {
+	if end := sl.unwanted(); end != nil {
 		w.mu.Unlock()
-		sl.giveUp()
+		end()
 		return false
 	}
 	now := time.Now()
@@ -142,8 +142,18 @@ func (sl *slot) goTo(key any) (asks bool) {
 	return false
 }
 
-// gone says whether nobody wants a record any more. The window is locked.
-func (s *waitStep) gone(c *call) bool { return c.wl.Dropped() || s.win.givenUp }
+// unwanted says how the call at hand is to end, when nobody wants its record any more, or it is skipped; nil: it goes on. The
+// window is locked, and unlocked before that is called.
+func (sl *slot) unwanted() (end func()) {
+	c, s := sl.c, sl.s
+	if c.wl.Dropped() || s.win.givenUp {
+		return sl.giveUp
+	}
+	if why := s.skips(c); why != nil {
+		return func() { sl.skip(why) }
+	}
+	return nil
+}
 
 // throttle frees the slot of a call that was not let in. wait is what the call has said, and by what it
 // waits for.
@@ -152,10 +162,11 @@ func (sl *slot) throttle(wait time.Duration, by heldFor) {
 	w.mu.Lock()
 	now := time.Now()
 	s.tick(now)
+	end := sl.unwanted()
 	switch {
-	case s.gone(c):
+	case end != nil:
 		w.mu.Unlock()
-		sl.giveUp()
+		end()
 		return
 	case s.conf.Wait.MaxWait > 0 && c.heldFor(now) >= s.conf.Wait.MaxWait:
 		w.mu.Unlock()
@@ -171,9 +182,9 @@ func (sl *slot) throttle(wait time.Duration, by heldFor) {
 			w.mu.Unlock()
 			y.Yield()
 			w.mu.Lock()
-			if s.gone(c) {
+			if end := sl.unwanted(); end != nil {
 				w.mu.Unlock()
-				sl.giveUp()
+				end()
 				return
 			}
 			now = time.Now()
@@ -197,9 +208,9 @@ func (sl *slot) letIn() (in bool) {
 	w.mu.Lock()
 	now := time.Now()
 	s.tick(now)
-	if s.gone(c) {
+	if end := sl.unwanted(); end != nil {
 		w.mu.Unlock()
-		sl.giveUp()
+		end()
 		return false
 	}
 	if c.gate != nil {
@@ -207,7 +218,8 @@ func (sl *slot) letIn() (in bool) {
 		s.leaveGate(c, now)
 	}
 	c.letOn(now)
-	c.started, c.host, c.leads = now, sl.host, sl.leads
+	c.started, c.host, c.leads, c.slot = now, sl.host, sl.leads, sl
+	sl.cut.begin()
 	if !c.attempting {
 		w.Begin(&c.Place)
 		c.begin(now, s.conf.Wait.Deadline)
@@ -254,7 +266,7 @@ func (sl *slot) call() (further bool) {
 	}
 	sl.limit = limit.Sub(c.started)
 	ctx, cancel := context.WithDeadline(c.wl.lane.stepsCtx, limit)
-	sl.stop = cancel
+	sl.cut.arm(cancel)
 	sl.begun = true
 	err := c.entry.Do(ctx, c.rec.rec)
 	next, further := pipeline.NextCall(err)
@@ -295,8 +307,7 @@ func (sl *slot) leave(err error) (counts bool) {
 	var r pipeline.CallResult
 	if sl.begun {
 		sl.begun = false
-		sl.stop()
-		sl.stop = nil
+		sl.cut.over()
 		c.took = time.Since(c.started)
 		r = pipeline.CallResult{Begun: true, Err: err, Took: c.took, Released: sl.s.win.released.Load(),
 			Failed: c.failedAt, FailedFrom: c.failedFrom, Uncounted: c.uncounted}
@@ -362,8 +373,8 @@ func (sl *slot) conclude(err error, counts bool) {
 	sl.settle(err, reason, wait, now, c.kept, counts)
 }
 
-// refuse ends one call that limits have held back for too long. A worker of its own does that, at
-// the moment when it is due: all slots may be at work for long.
+// refuse ends one call that limits have held back for too long, or whose record is skipped meanwhile. A worker of its own does
+// that, at the moment when it is due: all slots may be at work for long.
 func (sl *slot) refuse() bool {
 	if sl.c != nil {
 		sl.recover()
@@ -382,7 +393,11 @@ func (sl *slot) refuse() bool {
 	w.mu.Unlock()
 	sl.c = c
 	sl.s.outstanding.Add(1)
-	sl.conclude(sl.s.heldTooLong(c.heldBy.waits), true)
+	if c.skipped != nil {
+		sl.skip(c.skipped)
+	} else {
+		sl.conclude(sl.s.heldTooLong(c.heldBy.waits), true)
+	}
 	return true
 }
 

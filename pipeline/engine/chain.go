@@ -25,10 +25,13 @@ func newChain(p *shared, txn *transactions, of *plan, before *chain) *chain {
 	for i, conf := range of.steps {
 		out := newPipe(pipeDepth, i+1, p.work.over)
 		c.steps = append(c.steps, newStep(p, conf, i, in, out))
-		if s, ok := c.steps[i].(*waitStep); ok && c.firstWait == nil {
-			c.firstWait = s
-		} else if ok {
-			s.win.first = &c.firstWait.win
+		if s, ok := c.steps[i].(*waitStep); ok {
+			s.win.hashed = of.keys
+			if c.firstWait == nil {
+				c.firstWait = s
+			} else {
+				s.win.first = &c.firstWait.win
+			}
 		}
 		in = out
 	}
@@ -171,7 +174,10 @@ type stepper interface {
 	start()
 	forgetLane(l *lane)
 	stopEarly()
-	resumed() // a pause is over
+	resumed()          // a pause is over
+	setWorkers(n int)  // Step.allows so many
+	size() int         // how many workers there are to be
+	skip(set *skipSet) // there is more to skip
 	snapshot(now time.Time) StepSnapshot
 	load(now time.Time) load
 	holdup(now time.Time) holdup

@@ -46,6 +46,7 @@ var (
 type changes struct {
 	busy   sync.Mutex     // from Prepare to Commit or Cancel
 	closes sync.WaitGroup // components that are being closed
+	staff  sync.Mutex     // held while workers change, and while steps are replaced
 }
 
 // A Change is made of new parts that are open, and of a pipeline at rest that waits for them. Either
@@ -202,12 +203,15 @@ func (c *Change) Commit() {
 	}
 	now := time.Now()
 	c.chain.countOn(old, now)
+	p.changes.staff.Lock()
+	c.chain.staffLike(old)
 	was := p.plan()
 	if was.rejects != nil && was.rejects.appliesTo(c.plan) {
 		c.plan.rejects = was.rejects
 	}
 	p.current.Store(c.plan)
 	p.now.Store(c.chain)
+	p.changes.staff.Unlock()
 	if was.rejects != c.plan.rejects {
 		was.rejects.resume()
 	}
@@ -317,7 +321,7 @@ func (c *chain) countOn(old *chain, now time.Time) {
 		core := s.core()
 		for _, was := range old.steps {
 			if o := was.core(); o.conf.Name == core.conf.Name && o.conf.Kind == core.conf.Kind {
-				o.meter.rest(now, o.conf.Workers)
+				o.meter.rest(now)
 				core.meter = o.meter
 				if w, ok := s.(*waitStep); ok {
 					w.countOn(was, now)
@@ -329,6 +333,21 @@ func (c *chain) countOn(old *chain, now time.Time) {
 		for _, o := range old.allSinks() {
 			if s != o && o.conf.Name == s.conf.Name && o.conf.Kind == s.conf.Kind && o.letters == s.letters {
 				s.meter, s.tally = o.meter, o.tally
+			}
+		}
+	}
+}
+
+// staffLike has steps that take the place of one of their name and kind have as many workers as that one was given by command, where the
+// file says the same number for both.
+func (c *chain) staffLike(old *chain) {
+	for _, s := range c.steps {
+		core := s.core()
+		for _, was := range old.steps {
+			o := was.core()
+			same := o.conf.Name == core.conf.Name && o.conf.Kind == core.conf.Kind && o.conf.Workers == core.conf.Workers
+			if n := was.size(); same && n != o.conf.Workers && core.conf.allows(n) == nil {
+				s.setWorkers(n)
 			}
 		}
 	}

@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 	"github.com/penstockio/penstock/pipeline/engine/internal/turnstile"
 )
 
@@ -13,13 +11,11 @@ import (
 // order of the chunks is restored behind them.
 type cpuStep struct {
 	*stepCore
-	queue   *turnstile.Turnstile[chunk] // lets chunks out behind the workers, in order
-	workers []*cpuWorker
+	queue *turnstile.Turnstile[chunk] // lets chunks out behind the workers, in order
 
 	last atomic.Uint64 // the number of the last chunk of which a record was rejected here
 
-	mu    sync.Mutex
-	alive int // workers that have not ended
+	staff
 }
 
 // rejectedIn notes that a record of a chunk was rejected.
@@ -30,34 +26,9 @@ func (s *cpuStep) rejectedIn(seq uint64) {
 
 func newCPUStep(core *stepCore) *cpuStep {
 	s := &cpuStep{stepCore: core}
-	s.queue = turnstile.New(2*s.conf.Workers, s.p.work.over, s.send)
+	s.queue = turnstile.New(placesFor(s.conf.Workers), s.p.work.over, s.send)
+	s.staff.init(s.conf.Workers)
 	return s
-}
-
-func (s *cpuStep) start() {
-	s.alive = s.conf.Workers
-	s.meter.mu.Lock()
-	s.meter.began = time.Now()
-	s.meter.mu.Unlock()
-	for range s.conf.Workers {
-		w := &cpuWorker{s: s, before: records.NewSavepoint()}
-		w.emit = w.parts.emit
-		s.workers = append(s.workers, w)
-	}
-	for _, w := range s.workers {
-		(&crew.Worker{Crew: s.crew, Work: w.work, Panicked: onPanic(w.panicked), Ended: s.workerEnded}).Start()
-	}
-}
-
-// workerEnded closes the channel behind the step when its last worker has ended (I3).
-func (s *cpuStep) workerEnded() {
-	s.mu.Lock()
-	s.alive--
-	last := s.alive == 0
-	s.mu.Unlock()
-	if last {
-		s.out.close()
-	}
 }
 
 func (s *cpuStep) forgetLane(*lane) {}
@@ -106,7 +77,7 @@ func (s *cpuStep) fullness() float64 { return float64(len(s.in.ch)) / float64(ca
 func (s *cpuStep) load(now time.Time) load {
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
-	busy, idle, blocked := s.meter.times(now, s.conf.Workers)
+	busy, idle, blocked := s.meter.times(now)
 	return load{busy: busy, all: busy + idle + blocked, blocked: blocked}
 }
 
@@ -130,7 +101,7 @@ func (s *cpuStep) holdup(now time.Time) (h holdup) {
 }
 
 func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
-	out := s.snap(now)
+	out := s.snap(now, s.staff.size())
 	s.p.pool.each(func(c *chunk) {
 		place := c.whereabouts.Load()
 		if state := place & 0xff; int(place>>8) == s.index && (state == stateRunning || state == stateResting) {

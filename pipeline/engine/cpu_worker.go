@@ -56,8 +56,8 @@ type tally struct {
 // panicked.
 func (w *cpuWorker) work() bool {
 	if w.c == nil {
-		c, ok := w.s.in.receive()
-		if !ok {
+		c := w.s.take()
+		if c == nil {
 			return false
 		}
 		w.begin(c)

@@ -36,6 +36,9 @@ const (
 
 	DefaultBudgetOf = 1000 // records of which a RejectionBudget speaks
 
+	// MaxWorkers is how many workers a step may have.
+	MaxWorkers = 1 << 16
+
 	DefaultBackoff = 100 * time.Millisecond // of steps and sinks
 )
 

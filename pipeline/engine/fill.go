@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +34,6 @@ import (
 type filler struct {
 	p    *shared
 	out  *pipe                // to the first step
-	seed maphash.Seed         // of the keys' hashes
 	keys bool                 // records need their keys' hash
 	wake chan struct{}        // capacity 1: something has changed for a lane that was passed over
 	held atomic.Pointer[rest] // no record is made while it is set
@@ -61,7 +59,7 @@ type filler struct {
 }
 
 func newFiller(p *shared, out *pipe) *filler {
-	return &filler{p: p, out: out, seed: maphash.MakeSeed(), keys: p.plan().keys, wake: make(chan struct{}, 1)}
+	return &filler{p: p, out: out, keys: p.plan().keys, wake: make(chan struct{}, 1)}
 }
 
 // work sends what is made, or makes the next chunk of a lane. It gives false when
@@ -339,6 +337,9 @@ func (f *filler) send() {
 	if f.keys {
 		f.hash(c)
 	}
+	if set := p.steer.skips.Load(); set != nil {
+		f.skip(c, set)
+	}
 	n := copy(f.ready, f.ready[1:])
 	f.ready[n] = nil
 	f.ready, f.hashed, f.told = f.ready[:n], 0, 0
@@ -371,7 +372,7 @@ func (f *filler) hash(c *chunk) {
 			}
 		}
 		if len(key) > 0 {
-			it.key = maphash.Bytes(f.seed, key)
+			it.key = f.p.steer.hash(key)
 		}
 	}
 	f.tell()

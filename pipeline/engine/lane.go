@@ -48,6 +48,7 @@ type lane struct {
 	unfilled  atomic.Int64  // bytes of batches that wait to be made records
 
 	laneUse
+	steered laneSteering
 	laneFill
 	laneWrites
 
@@ -166,7 +167,13 @@ func (l *lane) Ended() <-chan struct{} { return l.ended }
 
 func (l *lane) End(ctx context.Context) (pipeline.EndReport, error) {
 	defer l.p.rejects().suspend()()
-	return l.end(ctx, !l.p.opts.readsOnce(), l.p.rejects().resume)
+	once := l.p.opts.readsOnce()
+	return l.end(ctx, !once, func() {
+		l.p.rejects().resume()
+		if once { // what waits of it cannot be handed back
+			l.p.steer.free(l)
+		}
+	})
 }
 
 func (l *lane) Finish(ctx context.Context) (pipeline.EndReport, error) {
@@ -339,7 +346,7 @@ func (p *shared) lane(ctx context.Context, name string, committed int64) (*lane,
 	l.firstTime, l.lastTime = pipeline.NoTime, pipeline.NoTime
 	l.writesCtx, l.cancel = context.WithCancel(p.work.ctx)
 	l.stepsCtx, l.cancelCalls = context.WithCancel(l.writesCtx)
-	if !p.lanes.add(l) {
+	if !p.steer.open(l) {
 		l.cancel()
 		l.cancelCalls()
 		return nil, 0, errStopping

@@ -22,6 +22,7 @@ type meter struct {
 	past           [3]time.Duration       // busy, idle and blocked, of the steps that this one has replaced
 	busy, blocked  time.Duration          // what workers have spent in calls, and handing chunks over, that are over
 	began          time.Time              // when the workers began; zero: they have not
+	staff          staffing               // how many workers there are
 	working        shift                  // the workers that are in a call of a component now
 	handing        shift                  // the workers that hand a chunk over now
 	fill, lastFill float64                // how full the queue was at most in this interval, and in the last one
@@ -52,25 +53,45 @@ func (s shift) spent(now time.Duration) time.Duration { return time.Duration(s.n
 func (s *shift) enter(at time.Duration) { s.n, s.sum = s.n+1, s.sum+at }
 func (s *shift) leave(at time.Duration) { s.n, s.sum = s.n-1, s.sum-at }
 
+// A staffing is how many workers there are, and how long all those that there have been were there: a number that changes
+// is counted for as long as it held, so that what is left when busy and blocked are taken off is idle, whenever it has changed.
+type staffing struct {
+	n     int
+	since time.Duration // when it became n, counted from meter.began
+	sum   time.Duration // up to then, all together
+}
+
+func (s staffing) spent(now time.Duration) time.Duration {
+	return s.sum + time.Duration(s.n)*(now-s.since)
+}
+
+// staffed notes that there are so many workers from now on.
+func (m *meter) staffed(now time.Time, workers int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := now.Sub(m.began)
+	m.staff = staffing{n: workers, since: d, sum: m.staff.spent(d)}
+}
+
 // times gives how workers have spent their time. What they are doing now counts: one that
 // hangs in a call is busy. The meter's lock is held.
-func (m *meter) times(now time.Time, workers int) (busy, idle, blocked time.Duration) {
+func (m *meter) times(now time.Time) (busy, idle, blocked time.Duration) {
 	if m.began.IsZero() {
 		return m.past[0], m.past[1], m.past[2]
 	}
 	d := now.Sub(m.began)
 	busy = m.busy + m.working.spent(d)
 	blocked = m.blocked + m.handing.spent(d)
-	idle = max(time.Duration(workers)*d-busy-blocked, 0)
+	idle = max(m.staff.spent(d)-busy-blocked, 0)
 	return m.past[0] + busy, m.past[1] + idle, m.past[2] + blocked
 }
 
 // rest has the meter count on for a step that takes the place of this one, whose workers have ended.
-func (m *meter) rest(now time.Time, workers int) {
+func (m *meter) rest(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.past[0], m.past[1], m.past[2] = m.times(now, workers)
-	m.busy, m.blocked, m.began = 0, 0, time.Time{}
+	m.past[0], m.past[1], m.past[2] = m.times(now)
+	m.busy, m.blocked, m.began, m.staff = 0, 0, time.Time{}, staffing{}
 }
 
 // risen keeps the times of a step from falling from one snapshot to the next: they count what a

@@ -66,6 +66,11 @@ type Step struct {
 	Workers  int // pool size; slots of a waiting step. 0: GOMAXPROCS, or 64 of a waiting step
 	OnError  OnError
 
+	// MostWorkers is how many workers it may be given while it runs (Controller.SetWorkers), and MostWhy is why there may be no more,
+	// as a clause. 0: MaxWorkers. Either way a step that waits has no more than its window has places.
+	MostWorkers int
+	MostWhy     string
+
 	// Wait makes it a waiting step: for a stage that waits for somebody else. nil: it
 	// computes, and makes one attempt.
 	Wait *Wait

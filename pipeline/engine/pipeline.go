@@ -22,6 +22,7 @@ type Pipeline struct {
 
 // Runner is what the command line needs of a pipeline.
 type Runner interface {
+	Controller
 	// Run opens the source, moves records until the source ends or ctx is
 	// cancelled, drains, commits, closes the components, and returns. It may be
 	// called once.

@@ -69,6 +69,7 @@ type world struct {
 	cancels bool
 	ends    bool // a lane ends in the middle
 	splits  bool
+	steers  bool // somebody pauses, skips and changes workers meanwhile
 	desks   []*desk
 	changes []Parts // what it goes on with, one after the other
 }
@@ -97,8 +98,8 @@ func randomRun(t *testing.T, seed uint64) {
 		}
 		defer func() {
 			if t.Failed() {
-				t.Logf("seed %d: %+v lanes, %d records, order %d, %d steps, %d sinks, faults %.3f, hang %v, cancels %v, ends %v, splits %v",
-					seed, w.src.lanes, w.src.records, w.o.Order, len(w.o.Steps), len(w.outs), w.wild, w.hang, w.cancels, w.ends, w.splits)
+				t.Logf("seed %d: %+v lanes, %d records, order %d, %d steps, %d sinks, faults %.3f, hang %v, cancels %v, ends %v, splits %v, steers %v",
+					seed, w.src.lanes, w.src.records, w.o.Order, len(w.o.Steps), len(w.outs), w.wild, w.hang, w.cancels, w.ends, w.splits, w.steers)
 			}
 		}()
 		w.run()
@@ -135,6 +136,7 @@ func (w *world) build() {
 			When: func(rec *pipeline.Record) (bool, error) { return rec.Offset%every == 0, nil },
 		})
 	}
+	w.steers = rand.New(rand.NewPCG(w.seed, 4)).IntN(2) == 0
 	w.dead = &collect{write: w.deadFaults()}
 	w.o.DeadLetter = DeadLetter{Sink: w.dead, Timeout: time.Second, Budget: budgetOf(w.seed)}
 	w.makeChanges()
@@ -391,6 +393,9 @@ func (w *world) run() {
 			pause(context.Background(), w.upTo(time.Second))
 			cancel()
 		})
+	}
+	if w.steers {
+		helpers.Go(func() { w.steer(p, over) })
 	}
 	ended := map[int]bool{}
 	if w.ends {

@@ -97,14 +97,14 @@ func (p *shared) rejection(f *failure, rec *pipeline.Record) (report func()) {
 		Step: f.step, Reason: f.reason, ErrorType: errorType(f.err),
 		ErrorMessage: clip(textOf(f.err.Error), maxMessage), Attempt: int64(f.attempts),
 		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
-		KeyHash: keyHash(key), DeadLetter: p.plan().dead.Name,
+		KeyHash: KeyHash(key), DeadLetter: p.plan().dead.Name,
 	}
 	text := fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason)
 	return func() { p.events.Emit(ev, text) }
 }
 
-// keyHash names a key without showing it.
-func keyHash(key []byte) string {
+// KeyHash names a key without showing it, as key_hash of the events does: equal keys, equal hashes. "" for a key that is null.
+func KeyHash(key []byte) string {
 	if key == nil {
 		return ""
 	}

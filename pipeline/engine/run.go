@@ -124,6 +124,7 @@ func (p *Pipeline) stopReading() {
 	if p.opts.readsOnce() {
 		p.read.stop()
 		p.endPauses()
+		p.steer.end()
 		return
 	}
 	p.forbidPauses()
@@ -189,6 +190,7 @@ func (p *Pipeline) await(ctx context.Context, allDone <-chan struct{}) ending {
 		case <-broken:
 			broken = nil
 			p.endPauses()
+			p.steer.end()
 			drain()
 		}
 	}

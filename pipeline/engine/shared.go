@@ -33,6 +33,7 @@ type shared struct {
 	current  atomic.Pointer[plan] // what a Change replaces
 	resting  atomic.Int32         // somebody waits for the pipeline to be at rest: no sink lingers
 	noPauses atomic.Bool          // the budget of rejections has no pause begin any more
+	steer    steering             // what is steered by command
 
 	meter    meter        // of the records of the whole pipeline
 	bytesIn  atomic.Int64 // of the records that have been made
@@ -67,6 +68,7 @@ func (p *shared) init(o Options) {
 	p.moved = make(chan struct{}, 1)
 	p.current.Store(p.newPlan(&o))
 	p.opts.Steps, p.opts.Sinks, p.opts.DeadLetter, p.opts.ConfigHash = nil, nil, DeadLetter{}, "" // the plan has them
+	p.steer.init(p)
 }
 
 // stop ends the pipeline early because of err: reading stops, steps abandon what they

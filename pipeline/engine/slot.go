@@ -14,7 +14,7 @@ type slot struct {
 	c     *call
 	parts partCollector
 	emit  func(*pipeline.Record)
-	stop  context.CancelFunc
+	cut   cut
 	limit time.Duration // of the attempt at work
 
 	// Of an Admitter (admit.go).
@@ -34,23 +34,7 @@ func (sl *slot) work() bool {
 		return true
 	}
 	w.mu.Lock()
-	var c *call
-	for {
-		if w.givenUp {
-			break
-		}
-		if !s.p.rejects().pausing() {
-			if c, _ = w.Pick(); c != nil {
-				break
-			}
-		}
-		if w.done() {
-			break
-		}
-		w.idlers++
-		w.work.Wait()
-		w.idlers--
-	}
+	c := s.pick()
 	if c == nil {
 		w.mu.Unlock()
 		return false
@@ -58,6 +42,14 @@ func (sl *slot) work() bool {
 	now := time.Now()
 	s.tick(now)
 	c.passOver(s.p.rejects().paused())
+	if why := s.skips(c); why != nil {
+		w.Refuse(&c.Place)
+		w.mu.Unlock()
+		sl.c = c
+		s.outstanding.Add(1)
+		sl.skip(why)
+		return true
+	}
 	if s.admitter != nil {
 		sl.yields = w.ask(c)
 		w.mu.Unlock()
@@ -67,7 +59,8 @@ func (sl *slot) work() bool {
 		return true
 	}
 	w.Begin(&c.Place)
-	c.started = now
+	sl.cut.begin()
+	c.started, c.slot = now, sl
 	if c.attempts == 0 {
 		c.began, c.deadline = now, now.Add(s.conf.Wait.Deadline)
 	}
@@ -78,6 +71,26 @@ func (sl *slot) work() bool {
 	s.outstanding.Add(1)
 	sl.end(NoAnswer(sl.attempt(now), sl.limit))
 	return true
+}
+
+// pick waits for the next call that a worker is to look after. It gives nil when there will be none, and to one that is too many.
+// The window is locked.
+func (s *waitStep) pick() *call {
+	w := &s.win
+	for !w.givenUp && !w.leaves() {
+		if !s.p.rejects().pausing() {
+			if c, _ := w.Pick(); c != nil {
+				return c
+			}
+		}
+		if w.done() {
+			break
+		}
+		w.idlers++
+		w.work.Wait()
+		w.idlers--
+	}
+	return nil
 }
 
 var errTooLate = errors.New("waiting for another attempt: the deadline has passed")
@@ -109,7 +122,7 @@ func (sl *slot) attempt(now time.Time) error {
 		c.rec.enter(s.conf.Name, s.undoer)
 	}
 	ctx, cancel := context.WithDeadline(c.wl.lane.stepsCtx, limit)
-	sl.stop = cancel
+	sl.cut.arm(cancel)
 	if s.conf.Stage != nil {
 		return s.conf.Stage.Process(ctx, c.rec.rec)
 	}
@@ -132,10 +145,7 @@ func (sl *slot) panicked(err *pipeline.PanicError) {
 // end looks at what came of an attempt.
 func (sl *slot) end(err error) {
 	c, s := sl.c, sl.s
-	if sl.stop != nil {
-		sl.stop()
-		sl.stop = nil
-	}
+	sl.cut.over()
 	s.outstanding.Add(-1)
 	now := time.Now()
 	reason, wait := s.another(c, err, now)
@@ -146,6 +156,10 @@ func (sl *slot) end(err error) {
 // the record came, and counts whether the attempt is one of those that the step allows.
 func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Time, kept, counts bool) {
 	c, s := sl.c, sl.s
+	if why := sl.skips(err); why != nil {
+		sl.reject(why, now)
+		return
+	}
 	var t increments
 	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.stepsCtx.Err() != nil, &t)
 	switch {

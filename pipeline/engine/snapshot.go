@@ -33,6 +33,7 @@ type Latency struct {
 type Snapshot struct {
 	Pipeline string
 	State    string // one of States
+	PausedBy string // what has the pipeline paused: dead_letter_budget, which comes first, or command; "": nothing has
 	Err      error  // what Run has returned
 	Started  time.Time
 	At       time.Time
@@ -50,6 +51,8 @@ type Snapshot struct {
 	Steps           []StepSnapshot
 	Sinks           []SinkSnapshot
 	Source          pipeline.Report
+	PausedLanes     []string      // lanes that are paused by their names, sorted
+	Skipped         int           // how many keys and records are skipped by command
 	DeadLetterCount int64         // dead letters that are durable
 	DeadLetter      *SinkSnapshot // the sink of dead letters, which is not in Sinks; nil: there is none
 }

@@ -12,8 +12,9 @@ func (p *Pipeline) Snapshot() Snapshot {
 		Source: p.sourceFigures(),
 	}
 	p.phase.show(&s)
+	p.steer.show(&s)
 	if p.rejects().shown() {
-		s.State = "paused"
+		s.State, s.PausedBy = statePaused, pauseReason
 	}
 	p.meter.mu.Lock()
 	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)

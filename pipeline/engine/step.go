@@ -138,9 +138,9 @@ func (s *stepCore) number(recs []item) {
 	}
 }
 
-func (s *stepCore) snap(now time.Time) StepSnapshot {
+func (s *stepCore) snap(now time.Time, workers int) StepSnapshot {
 	out := StepSnapshot{
-		Name: s.conf.Name, Kind: s.conf.Kind, Index: s.index, Workers: s.conf.Workers,
+		Name: s.conf.Name, Kind: s.conf.Kind, Index: s.index, Workers: workers,
 		QueueLen: len(s.in.ch), QueueCap: cap(s.in.ch),
 	}
 	component := any(s.conf.Stage)
@@ -151,7 +151,7 @@ func (s *stepCore) snap(now time.Time) StepSnapshot {
 	out.Report = s.p.reportOf(component)
 	s.meter.mu.Lock()
 	out.Counts = s.meter.counts
-	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
+	out.Busy, out.Idle, out.Blocked = s.meter.times(now)
 	out.Latency, out.fullest = s.meter.lat.latest(1000), s.meter.lastFill
 	out.ErrorsByType = s.meter.errorCounts()
 	durations := s.meter.lat.sample()

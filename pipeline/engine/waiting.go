@@ -42,12 +42,8 @@ func (s *waitStep) start() {
 	s.win.mu.Unlock()
 	(&crew.Worker{Crew: s.crew, Work: s.receive, Panicked: onPanic(s.panicked), Ended: s.inputEnded}).Start()
 	(&crew.Worker{Crew: s.crew, Work: s.send, Panicked: onPanic(s.panicked), Ended: s.out.close}).Start() // I3
-	for range s.conf.Workers {
-		sl := &slot{s: s}
-		sl.emit = sl.parts.emit
-		(&crew.Worker{Crew: s.crew, Work: sl.work, Panicked: onPanic(sl.panicked)}).Start()
-	}
-	if s.admitter != nil && s.conf.Wait.MaxWait > 0 {
+	s.hire(s.win.begin())
+	if s.admitter != nil {
 		sl := &slot{s: s}
 		(&crew.Worker{Crew: s.crew, Work: sl.refuse, Panicked: onPanic(sl.panicked)}).Start()
 	}

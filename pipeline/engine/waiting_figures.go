@@ -22,7 +22,7 @@ func (s *waitStep) tick(now time.Time) {
 		s.heldTime += d * time.Duration(n.HeldBack) / time.Duration(n.Lanes)
 	}
 	s.spent[0] += d * time.Duration(n.Running)
-	free := d * time.Duration(s.conf.Workers-n.Running)
+	free := d * time.Duration(s.win.idle(n))
 	if held := n.Throttled - s.win.undecided; held > 0 {
 		s.throttled += d * time.Duration(held)
 		limited := d * time.Duration(s.limitedSlots(n, held))
@@ -41,7 +41,7 @@ func (s *waitStep) tick(now time.Time) {
 // back, and all when the window is full of those and of the ones that wait behind them. When most of
 // a full window is on its way out, it is what is behind the step that holds it up.
 func (s *waitStep) limitedSlots(n reorder.Counts, held int) int {
-	free := s.conf.Workers - n.Running
+	free := s.win.idle(n)
 	if n.Taken >= s.win.size && 2*s.win.leaving < n.Taken {
 		return free
 	}
@@ -49,10 +49,11 @@ func (s *waitStep) limitedSlots(n reorder.Counts, held int) int {
 }
 
 func (s *waitStep) snapshot(now time.Time) StepSnapshot {
-	out := s.snap(now)
+	out := s.snap(now, 0)
 	w := &s.win
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	out.Workers = w.slots
 	s.tick(now)
 	out.Busy, out.Idle, out.Blocked = s.spent[0], s.spent[1], s.spent[2]
 	// More than the bound may wait: the rest of a chunk, and what a lane that is held back had

@@ -40,7 +40,12 @@ func (p *Pipeline) Why() []Hold {
 			}
 			if w := l.wanted(now); w != nil {
 				f.lanes[l] = w
-			} else if h, ok := l.unmade(now); ok {
+			} else if h, ok := l.unmade(now); !ok {
+				continue
+			} else if p.steer.describe(l, &h, now) {
+				h.Where, h.Kind = f.chain.entrance()
+				all = append(all, h)
+			} else {
 				unmade = append(unmade, h)
 			}
 		}
@@ -134,10 +139,10 @@ func (l *lane) unmade(now time.Time) (h Hold, ok bool) {
 func (p *Pipeline) inFront(f *search, all []Hold, now time.Time) []Hold {
 	for i := range all {
 		h := &all[i]
-		h.Root, h.Where, h.State, h.Cause, h.Since = h.Position, sinksName, stateNames[stateQueued], CauseQueue, h.Age
+		h.Root, h.State, h.Cause, h.Since = h.Position, stateNames[stateQueued], CauseQueue, h.Age
+		h.Where, h.Kind = f.chain.entrance()
 		if len(f.chain.steps) > 0 {
-			first := f.chain.steps[0].core().here()
-			h.Where, h.Kind, h.For = first.Where, first.Kind, f.occupied(0, now)
+			h.For = f.occupied(0, now)
 		}
 		if p.fill.held.Load() != nil {
 			h.Cause, h.For = CauseLimit, endOfChange
@@ -148,6 +153,15 @@ func (p *Pipeline) inFront(f *search, all []Hold, now time.Time) []Hold {
 
 // endOfChange is what records wait for that are not made while steps and sinks are replaced.
 const endOfChange = "the change of steps and sinks that is under way"
+
+// entrance is where records go that are made: the first step, or the sinks.
+func (c *chain) entrance() (name, kind string) {
+	if len(c.steps) == 0 {
+		return sinksName, ""
+	}
+	first := c.steps[0].core().here()
+	return first.Where, first.Kind
+}
 
 // found says what the record waits for at one place. It may be at several: as a copy in each of two sinks, or as the parts of a
 // split. The place where it waits for no other record says most; of equal ones that where it has waited longest.

@@ -145,7 +145,7 @@ func (s *waitStep) waitsInFront(l *lane, now time.Time) (cause Cause, why string
 	defer w.mu.Unlock()
 	n := w.Counts()
 	switch {
-	case n.Running >= s.conf.Workers && n.Taken < w.size:
+	case n.Running >= w.slots && n.Taken < w.size:
 		return CauseSlot, s.busyWith(now)
 	case n.Taken >= w.size:
 		return CauseQueue, s.fullOf(now)
@@ -165,8 +165,8 @@ func (s *waitStep) busyWith(now time.Time) string {
 			}
 		}
 	}
-	workers, who := fmt.Sprintf("one of the %d workers", s.conf.Workers), "; the longest at work has had "
-	if s.conf.Workers == 1 {
+	workers, who := fmt.Sprintf("one of the %d workers", s.win.slots), "; the longest at work has had "
+	if s.win.slots == 1 {
 		workers, who = "the one worker", ", which has had "
 	}
 	if longest == nil {

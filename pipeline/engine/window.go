@@ -21,6 +21,7 @@ type call struct {
 	// Of the record, which may be gone before the call is, for those who look from outside.
 	at    pipeline.Position
 	piece *piece
+	skippable
 
 	attempts int       // begun
 	began    time.Time // the first attempt
@@ -30,7 +31,7 @@ type call struct {
 	err      error         // of the attempt before; it changes under the window's lock
 	since    time.Time     // since when it waits for another attempt, or for a slot for that
 	timer    *time.Timer
-	timed    bool                              // a timer was started with it and may still fire: it is not used again
+	timed    bool                              // a timer was started with it and may still fire, or the queue of a gate may still have it: it is not used again
 	saved    inside.Savepoint[pipeline.Record] // nil: never asked for
 
 	result verdict
@@ -82,23 +83,24 @@ type released struct {
 // A window holds the records of a waiting step: those that wait to be admitted, those
 // admitted in order and not yet released, and those to be sent on (I1, I4).
 type window struct {
-	size, backlog int // most places, and records that wait to be admitted (I4)
-	slots         int
-	pool          *pool
-	first         *window // of the first step that waits; nil: this is it
+	size   int // most places (I4)
+	pool   *pool
+	hashed bool    // records have the hash of their key
+	first  *window // of the first step that waits; nil: this is it
 
 	mu sync.Mutex // guards the rest
 	*reorder.Window[*call]
+	backlog int       // about how many records wait to be admitted at most (I4)
 	work    sync.Cond // workers wait for a call
 	space   sync.Cond // the receiver waits until less is pending
 	exit    sync.Cond // the sender waits for released records
-	idlers  int       // workers that wait
 	lanes   map[*lane]*waitLane
 	ready   fifo.Queue[*waitLane]
 	spare   []*call
 	leaving int // places of what was released and has not been sent on
 
 	gateSet
+	slotSet
 
 	closed  bool // nothing more will come
 	givenUp bool // the pipeline is given up
@@ -110,7 +112,7 @@ func (w *window) init(lanes *laneSet, pool *pool, order Order, workers int, conf
 		w.gates, crowded = map[any]*gate{}, w.crowded
 	}
 	w.size, w.slots = conf.Window, workers
-	w.backlog = min(max(w.size, chunkRecords), max(8*workers, 2*chunkRecords))
+	w.backlog = w.backlogFor(workers)
 	w.Window = reorder.New(reorder.Config[*call]{
 		Size: w.size, Backlog: w.backlog, Slots: workers,
 		Order: orders[order], Serial: serials[conf.Serial],
@@ -210,6 +212,9 @@ func (w *window) admit(wl *waitLane) *reorder.Place[*call] {
 	w.space.Signal()
 	c := w.newCall()
 	c.rec, c.wl, c.at, c.piece = rec, wl, rec.rec.Position, rec.piece
+	if !w.hashed {
+		c.key, _, _ = rec.rec.Original()
+	}
 	if rejected {
 		c.result = fail
 	}

@@ -66,6 +66,8 @@ type Options struct {
 	Rename func(pipeline string) string
 	// Console writes lines for people instead of JSON. Color adds colour to them.
 	Console, Color bool
+	// Recent gets each line too, as JSON also with Console; nil: nothing does.
+	Recent *Recent
 	// Now gives the time of a line. nil: time.Now.
 	Now func() time.Time
 }
@@ -89,6 +91,7 @@ type output struct {
 	w     io.Writer
 	queue *Queue // is w; nil: w is something else
 	buf   []byte
+	kept  []byte // a line for Recent, with Console
 }
 
 // New makes an emitter that writes one whole line a call to w. Errors of w are
@@ -184,13 +187,48 @@ func (e *Emitter) write(p *plan, v reflect.Value, message string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.opts.Now()
+	asJSON := func(b []byte) []byte {
+		b = o.envelope(b, now, string(p.def.Level), p.def.Name, e.pipeline, message)
+		return append(p.append(b, v, e.step), '}', '\n')
+	}
 	if o.opts.Console {
 		o.buf = appendConsole(o.buf[:0], now, string(p.def.Level), e.pipeline, message, p.details(v, e.step), o.opts.Color)
 	} else {
-		o.buf = o.envelope(o.buf[:0], now, string(p.def.Level), p.def.Name, e.pipeline, message)
-		o.buf = append(p.append(o.buf, v, e.step), '}', '\n')
+		o.buf = asJSON(o.buf[:0])
 	}
-	_ = o.send(lineKind{p.def.Name, string(p.def.Level), p.rank})
+	kind := lineKind{p.def.Name, string(p.def.Level), p.rank}
+	o.keep(kind, e.pipeline, asJSON)
+	_ = o.send(kind)
+}
+
+// keep gives the line in buf, or what asJSON makes of it when that is for people, to those who watch. The caller holds mu.
+func (o *output) keep(kind lineKind, pipeline string, asJSON func([]byte) []byte) {
+	r := o.opts.Recent
+	if r == nil {
+		return
+	}
+	line := o.buf
+	if o.opts.Console {
+		o.kept = asJSON(o.kept[:0])
+		line = o.kept
+	}
+	r.add(kind.event, kind.level, pipeline, line)
+}
+
+// Recent gives the last lines, where the options keep them; nil: they do not.
+func (e *Emitter) Recent() *Recent {
+	if e == nil {
+		return nil
+	}
+	return e.out.opts.Recent
+}
+
+// Instance gives service_instance_id, as it stands in every line.
+func (e *Emitter) Instance() string {
+	if e == nil {
+		return ""
+	}
+	return e.out.opts.Instance
 }
 
 // send writes the line in buf. The caller holds mu, which keeps the order of lines.

@@ -1,5 +1,7 @@
 package event
 
+import "fmt"
+
 // This file has the events of commands: what somebody asks a running process to do. registry.go says what the
 // tags mean.
 
@@ -11,6 +13,9 @@ type CommandDone struct {
 	Step         string `json:"step"`
 	Limit        string `json:"limit"`
 	KeyHash      string `json:"key_hash"`
+	Topic        string `json:"topic"`
+	Partition    int64  `json:"partition" with:"topic"`
+	Offset       int64  `json:"offset" with:"topic"`
 	Was          string `json:"was"`
 	Is           string `json:"is"`
 	ForMs        int64  `json:"for_ms" unknown:"0"`
@@ -35,6 +40,9 @@ func (ev CommandDone) words() string {
 		if of != "" {
 			text += " " + of
 		}
+	}
+	if ev.Topic != "" {
+		text += fmt.Sprintf(" %s/%d@%d", ev.Topic, ev.Partition, ev.Offset)
 	}
 	text += ": " + ev.Outcome
 	switch {

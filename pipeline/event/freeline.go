@@ -31,17 +31,22 @@ func (f *freeLines) WriteLevel(level zerolog.Level, p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.opts.Now()
+	asJSON := func(b []byte) []byte {
+		b = o.envelope(b, now, levelName(level), Free, f.e.pipeline, message)
+		for _, kv := range pairs {
+			b = appendString(append(b, ','), kv.key, maxString)
+			b = append(append(b, ':'), kv.value...)
+		}
+		return append(b, '}', '\n')
+	}
 	if o.opts.Console {
 		o.buf = appendConsole(o.buf[:0], now, levelName(level), f.e.pipeline, message, pairs, o.opts.Color)
 	} else {
-		o.buf = o.envelope(o.buf[:0], now, levelName(level), Free, f.e.pipeline, message)
-		for _, kv := range pairs {
-			o.buf = appendString(append(o.buf, ','), kv.key, maxString)
-			o.buf = append(append(o.buf, ':'), kv.value...)
-		}
-		o.buf = append(o.buf, '}', '\n')
+		o.buf = asJSON(o.buf[:0])
 	}
-	if err := o.send(freeKind(level)); err != nil {
+	kind := freeKind(level)
+	o.keep(kind, f.e.pipeline, asJSON)
+	if err := o.send(kind); err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -113,3 +113,13 @@ func (l *Line) Console(color bool) []byte {
 // Printable keeps a text that is no line of a log, and that goes to a terminal, from moving its cursor: control characters are
 // written as Go writes them in a string. It cuts a text above 4 KiB.
 func Printable(text string) string { return oneLine(text) }
+
+// Text gives the message of the line and its details, as [Line.Console] shows them, without time, level and pipeline. It is harmless for a
+// terminal.
+func (l *Line) Text() string {
+	text := oneLine(l.Message)
+	for _, d := range l.details {
+		text += " " + oneLine(d.key) + "=" + unquoted(d.value)
+	}
+	return text
+}

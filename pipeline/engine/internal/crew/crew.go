@@ -53,18 +53,19 @@ type Worker struct {
 }
 
 // Start has the worker begin, unless its crew is waited for.
-func (w *Worker) Start() {
+func (w *Worker) Start() (started bool) {
 	c := w.Crew
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
-		return
+		return false
 	}
 	c.alive.Add(1)
 	if w.run == nil {
 		w.run = w.loop
 	}
 	c.pool.Go(w.run)
+	return true
 }
 
 func (w *Worker) loop() {

@@ -149,6 +149,11 @@ type Window[T any] struct {
 // New makes a window without lanes.
 func New[T any](conf Config[T]) *Window[T] { return &Window[T]{conf: conf} }
 
+// Resize changes how many calls run at a time, which the owner sees to, and how many things may wait in front of the window.
+func (w *Window[T]) Resize(slots, backlog int) {
+	w.conf.Slots, w.conf.Backlog = slots, backlog
+}
+
 // Counts gives how much the window has.
 func (w *Window[T]) Counts() Counts { return w.counts }
 

@@ -22,7 +22,8 @@ type Turnstile[T any] struct {
 
 	mu    sync.Mutex
 	room  sync.Cond // a place has become free, or over is closed
-	ring  []*T      // things that wait for an earlier one, each at its number modulo the size
+	size  uint64    // how many things may wait for an earlier one, and the one whose turn it is
+	ring  []*T      // these, each at its number modulo the length, which is size at least
 	parts [][]*T    // the same of parts that were brought before; nil: no part was ever brought
 	next  uint64    // the number of the thing that is let out next
 	baton bool      // some worker lets out
@@ -36,7 +37,7 @@ type Turnstile[T any] struct {
 // it says whether it had to wait. Once over is closed and Wake is called, nobody waits for
 // room any more.
 func New[T any](size int, over <-chan struct{}, pass func(*T) (waited bool)) *Turnstile[T] {
-	q := &Turnstile[T]{pass: pass, over: over, ring: make([]*T, size)}
+	q := &Turnstile[T]{pass: pass, over: over, size: uint64(size), ring: make([]*T, size)}
 	q.room.L = &q.mu
 	return q
 }
@@ -51,23 +52,23 @@ func (q *Turnstile[T]) Put(seq uint64, v *T) (waited, ok bool) { return q.put(se
 func (q *Turnstile[T]) PutPart(seq uint64, v *T) (waited, ok bool) { return q.put(seq, v, false) }
 
 func (q *Turnstile[T]) put(seq uint64, v *T, last bool) (waited, ok bool) {
-	size := uint64(len(q.ring))
 	q.mu.Lock()
-	for seq-q.next >= size && !q.isOver() {
+	for seq-q.next >= q.size && !q.isOver() {
 		q.room.Wait()
 		waited = true
 	}
-	if seq-q.next >= size {
+	if seq-q.next >= q.size {
 		q.mu.Unlock()
 		return true, false
 	}
+	at := seq % uint64(len(q.ring))
 	if last {
-		q.ring[seq%size] = v
+		q.ring[at] = v
 	} else {
 		if q.parts == nil {
-			q.parts = make([][]*T, size)
+			q.parts = make([][]*T, len(q.ring))
 		}
-		q.parts[seq%size] = append(q.parts[seq%size], v)
+		q.parts[at] = append(q.parts[at], v)
 	}
 	if q.baton {
 		q.mu.Unlock()
@@ -105,6 +106,31 @@ func (q *Turnstile[T]) take() *T {
 		q.next++
 	}
 	return v
+}
+
+// Resize changes how many places there are. What has one keeps it: when there are fewer, that many
+// are filled again only as it goes.
+func (q *Turnstile[T]) Resize(size int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.size = uint64(size)
+	was := uint64(len(q.ring))
+	if q.size <= was {
+		return
+	}
+	ring := make([]*T, size)
+	var parts [][]*T
+	if q.parts != nil {
+		parts = make([][]*T, size)
+	}
+	for seq := q.next; seq-q.next < was; seq++ {
+		ring[seq%q.size] = q.ring[seq%was]
+		if parts != nil {
+			parts[seq%q.size] = q.parts[seq%was]
+		}
+	}
+	q.ring, q.parts = ring, parts
+	q.room.Broadcast()
 }
 
 // Wake has those who wait for room look at over.

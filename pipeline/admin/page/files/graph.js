@@ -1,0 +1,118 @@
+// The graph: the process says where each part stands, the ways between them are drawn in SVG, and each part is a button on
+// top of them, so that it can be reached by keys and holds text as other text.
+
+import { $, h, say, set, svg } from './dom.js';
+import { count, lasting, percent, rate, took, unknown } from './words.js';
+
+const narrow = 720; // below this many pixels records go down and not to the right
+const smallest = 0.8; // a graph is made smaller to fit, but not smaller than this
+
+export const direction = () => $('graph').clientWidth < narrow ? 'down' : 'right';
+
+let drawn = '';
+
+/** draw makes the drawing of a pipeline; where nothing has changed it only moves the figures. */
+export function draw(shape, view, chosen, choose) {
+  const box = $('graph'), down = direction() === 'down';
+  const key = JSON.stringify([shape, down]);
+  if (drawn !== key) {
+    drawn = key;
+    build(box, shape, choose);
+  }
+  const scale = Math.min(1, Math.max(smallest, box.clientWidth / shape.width));
+  box.firstElementChild.style.zoom = scale;
+  const parts = new Map(view.parts.map(p => [p.id, p]));
+  for (const n of shape.nodes) {
+    if (n.role === 'router') continue;
+    fill(box.querySelector(`[data-id="${CSS.escape(n.id)}"]`), n, parts.get(n.id), view, n.id === chosen);
+  }
+  shape.edges.forEach((e, i) => flow(box.querySelector(`[data-way="${i}"]`), e, parts, view));
+}
+
+function build(box, shape, choose) {
+  const at = new Map(shape.nodes.map(n => [n.id, n]));
+  const down = direction() === 'down';
+  const ways = svg('svg', { width: shape.width, height: shape.height, 'aria-hidden': 'true', focusable: 'false' },
+    svg('defs', {}, svg('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto', markerUnits: 'userSpaceOnUse' },
+      svg('path', { d: 'M0 0 8 4 0 8z', class: 'arrow' }))),
+    ...shape.edges.map((e, i) => way(e, i, at.get(e.from), at.get(e.to), down)));
+  const sheet = h('div', { className: 'sheet' }, ways, ...shape.nodes.map(n => place(n.role === 'router' ? router() : part(n, choose), n)));
+  sheet.style.width = shape.width + 'px';
+  sheet.style.height = shape.height + 'px';
+  box.replaceChildren(sheet);
+}
+
+function place(e, n) {
+  Object.assign(e.style, { left: n.x + 'px', top: n.y + 'px', width: n.w + 'px', height: n.h + 'px' });
+  return e;
+}
+
+const router = () => h('div', { className: 'router', title: 'each record goes to the sinks whose conditions it meets' }, 'routes');
+
+function part(n, choose) {
+  const e = h('button', { type: 'button', className: 'part ' + n.role, title: n.text ?? '', onclick: () => choose(n.id, e) },
+    h('span', { className: 'head' }, h('b', {}, n.name), h('i', {}, n.role === 'dead_letter' ? 'dead letters' : n.kind === n.name ? n.role : n.kind)),
+    h('span', { className: 'rates' }), h('span', { className: 'more' }), h('span', { className: 'queue' }), h('span', { className: 'load' }), h('span', { className: 'mark' }), h('span', { className: 'bar' }, h('s'), h('u')));
+  e.dataset.id = n.id;
+  return e;
+}
+
+/** way draws one edge, with what flows along it and under which condition. */
+function way(e, i, a, b, down) {
+  const [x1, y1, x2, y2] = down ? [a.x + a.w / 2, a.y + a.h, b.x + b.w / 2, b.y] : [a.x + a.w, a.y + a.h / 2, b.x, b.y + b.h / 2];
+  const d = down ? `M${x1} ${y1}C${x1} ${(y1 + y2) / 2} ${x2} ${(y1 + y2) / 2} ${x2} ${y2 - 2}` : `M${x1} ${y1}C${(x1 + x2) / 2} ${y1} ${(x1 + x2) / 2} ${y2} ${x2 - 2} ${y2}`;
+  const text = svg('text', down ? { x: x2 + 6, y: y2 - 12, 'text-anchor': 'start' } : { x: (x1 + x2) / 2 - 2, y: (y1 + y2) / 2 - 9, 'text-anchor': 'middle' });
+  const group = svg('g', { class: e.rejected ? 'way rejected' : 'way', 'data-way': i }, svg('path', { d, 'marker-end': 'url(#arrow)' }), text);
+  return group;
+}
+
+const levels = [[0.5, 'high'], [0.1, 'low']];
+const level = share => levels.find(([from]) => share > from)?.[1] ?? 'ok';
+
+/** flow says what goes along a way: how much, and whether what is before it has to wait. */
+function flow(group, e, parts, view) {
+  const to = parts.get(e.to), from = parts.get(e.from);
+  const along = to ? to.rateIn : from ? from.rateOut : view.steps.at(-1)?.rateOut ?? view.rateIn;
+  const held = from?.blocked ?? (from ? 0 : { low: 0.3, high: 0.8 }[e.from.startsWith('source:') ? view.backpressure : ''] ?? 0);
+  set(group, { 'data-held': level(held) });
+  set(group.firstChild, { 'stroke-width': (1.5 + Math.min(5, Math.log10(1 + (along ?? 0)) * 1.3)).toFixed(1) });
+  say(group.lastChild, along === undefined ? '' : rate(along) + '/s');
+}
+
+function fill(e, n, p, view, chosen) {
+  const [rates, more, waits, load, mark, bar] = [...e.children].slice(1);
+  set(e, { 'aria-pressed': chosen, 'data-state': p?.stalled ? 'stalled' : view.bottleneck_step === n.name ? 'bottleneck' : false });
+  if (n.role === 'source') return fillSource(rates, more, waits, mark, view);
+  if (!p) {
+    say(rates, 'no figures');
+    return;
+  }
+  const step = p.role === 'step';
+  say(rates, p.role === 'dead_letter' ? `${count(p.records_out_total)} in all, ${rate(p.rateOut)}/s` : `${rate(p.rateIn)} → ${rate(p.rateOut)} /s`);
+  say(more, `${step ? '' : 'write '}p99 ${took(p.latency.p99)}` + (step ? ` · ${p.workers} ${p.window_cap ? 'at once' : p.workers === 1 ? 'worker' : 'workers'}` : ''));
+  say(waits, step ? queue(p) : `${count(p.inflight)} in it`);
+  say(load, step ? `busy ${percent(p.busy)} · blocked ${percent(p.blocked)}` : `${count(p.batches_total)} writes`);
+  bar.firstChild.style.width = 100 * (p.busy ?? 0) + '%';
+  bar.lastChild.style.width = 100 * (p.blocked ?? 0) + '%';
+  say(mark, marked(p, view));
+}
+
+/** marked says in words what is special about a part; the colour beside it says nothing else. */
+function marked(p, view) {
+  if (p.stalled) return `stalled for ${lasting(p.stalled.since_ms)}`;
+  if (p.circuits_open) return `breaker open to ${p.circuits_open}`;
+  if (view.bottleneck_step === p.name) return 'bottleneck';
+  if (p.throttled) return `${count(p.throttled)} held back by limits`;
+  if (p.rateErrors > 0) return `errors ${rate(p.rateErrors)}/s`;
+  return '';
+}
+
+function fillSource(rates, more, waits, mark, view) {
+  say(rates, `${rate(view.rateIn)} /s`);
+  say(more, view.lag === undefined ? 'no lag known' : `lag ${count(view.lag)}` + (view.lagAge > 0 ? ` · ${lasting(view.lagAge)}` : ''));
+  say(waits, view.partitions.length ? `${view.partitions.length} partitions` : '');
+  say(mark, view.source.connected === false ? 'not connected' : view.backpressure && view.backpressure !== 'ok' ? `back pressure ${view.backpressure}` : '');
+}
+
+/** queue says how full it is in front of a step. */
+export const queue = p => p.queue_cap > 0 ? `queue ${count(p.queue_len)}/${count(p.queue_cap)}` : `queue ${unknown}`;

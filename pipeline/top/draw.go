@@ -1,0 +1,382 @@
+package top
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Tab is what stands beneath the steps.
+type Tab byte
+
+// The tabs, by their keys.
+const (
+	TabPartitions Tab = 'p'
+	TabErrors     Tab = 'e'
+	TabWhy        Tab = 'w'
+	TabLog        Tab = 'l'
+	TabGraphs     Tab = 'g'
+)
+
+// The smallest screen on which nothing is missing that people need.
+const (
+	leastWidth  = 80
+	leastHeight = 24
+)
+
+// A Looking is where somebody looks: what is selected, and how far it was scrolled.
+type Looking struct {
+	Pipeline int // which of the view
+	Step     int // which line of the table of steps is selected
+	Tab      Tab
+	Scroll   int // of the tab
+	Help     bool
+	Frozen   bool
+	Graphs   []Graph
+	Back     time.Duration // how far back they go
+	FromLog  bool          // the figures are of a log: they have no answer to why
+	Moves    bool          // one can move in time
+}
+
+// Draw puts a view on a screen of that size. What does not fit is left out: columns of the steps in the order of LeftOut, then lines
+// from below.
+func Draw(v *View, l *Looking, width, height int) *Screen {
+	s := newScreen(width, height)
+	if s.Width < 20 || s.Height < 5 {
+		s.put(0, 0, s.Width, plain, "too small: 80x24")
+		return s
+	}
+	if l.Help {
+		drawHelp(s, l)
+		return s
+	}
+	d := drawing{s: s, v: v, l: l}
+	if len(v.Pipelines) == 0 {
+		d.nothing()
+		return s
+	}
+	d.p = &v.Pipelines[min(max(l.Pipeline, 0), len(v.Pipelines)-1)]
+	d.title()
+	d.rates()
+	d.totals()
+	d.alerts()
+	d.steps()
+	d.tabs()
+	d.foot()
+	return s
+}
+
+// A drawing is a view on its way to a screen, from above to below.
+type drawing struct {
+	s *Screen
+	v *View
+	l *Looking
+	p *Pipeline
+	y int // the next line
+
+	part string // which of the lines of the tab are seen; "": all
+}
+
+// An item is a part of a line that is there as a whole or not at all.
+type item struct {
+	label, text string
+	style       style
+}
+
+// items puts those on the line that there is room for, and gives where it ends.
+func (d *drawing) items(x, end int, all []item) int {
+	for _, i := range all {
+		if i.text == "" {
+			continue
+		}
+		width := widthOf(i.text)
+		if i.label != "" {
+			width += widthOf(i.label) + 1
+		}
+		if x+width > end {
+			continue
+		}
+		if i.label != "" {
+			x = d.s.put(x, d.y, end, faint, i.label) + 1
+		}
+		x = d.s.put(x, d.y, end, i.style, i.text) + 2
+	}
+	return x
+}
+
+// nothing says that there are no figures yet, and why.
+func (d *drawing) nothing() {
+	d.s.put(1, 0, d.s.Width, strong, cut("penstock top  "+d.v.Source, d.s.Width-2))
+	text := "waiting for figures"
+	switch {
+	case d.v.Problem != "":
+		text = d.v.Problem
+	case d.v.Ended:
+		text = "no figures of penstock are in it: its lines have event_name, as pipeline.stats"
+	}
+	for _, in := range d.v.Instances {
+		if in.Stale != "" {
+			text = in.Stale
+		}
+	}
+	y := 2
+	for _, line := range folded(text, d.s.Width-2) {
+		d.s.put(1, y, d.s.Width, plain, line)
+		y++
+	}
+	d.y = d.s.Height - 1
+	d.items(1, d.s.Width, []item{{"q", "quit", plain}})
+}
+
+// folded breaks a text into lines.
+func folded(text string, width int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && widthOf(line)+1+widthOf(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
+}
+
+// stateStyle says how a state looks. The word itself stands beside it.
+func stateStyle(state string) (sign string, st style) {
+	switch state {
+	case "running":
+		return "●", good
+	case "stopped":
+		return "○", faint
+	case "failed", "stale", "silent":
+		return "●", bad
+	}
+	return "●", fair
+}
+
+// title is the first line: what is looked at.
+func (d *drawing) title() {
+	end := d.s.Width - 1
+	if when := d.when(); 2*widthOf(when) <= d.s.Width {
+		end -= widthOf(when) + 1
+		d.s.put(end+1, d.y, d.s.Width, accent, when)
+	}
+	name := d.p.Name
+	if n := len(d.v.Pipelines); n > 1 {
+		name = fmt.Sprintf("%s %d/%d", cut(d.p.Name, max(d.s.Width/3, 8)), min(max(d.l.Pipeline, 0), n-1)+1, n)
+	}
+	x := d.s.put(1, d.y, end, strong, cut(name, max(d.s.Width/2, 12))) + 2
+	sign, st := stateStyle(d.p.State)
+	up := ""
+	if !d.p.Started.IsZero() {
+		up = long(d.p.At.Sub(d.p.Started))
+	}
+	label := "up"
+	if d.p.Mean {
+		label = "ran"
+	}
+	source := d.v.Source
+	if d.v.Ended && d.v.Live && d.l.FromLog {
+		source += ", at its end"
+	}
+	x = d.items(x, end, []item{{"", sign + " " + d.states(), st}, {"", d.who(), plain}, {label, up, plain}})
+	d.items(x, end, []item{{"cfg", short12(d.p.ConfigHash), plain}, {"", d.version(), plain}, {"src", source, plain}})
+	d.y++
+}
+
+func short12(hash string) string {
+	if len(hash) > 12 {
+		return cut(hash, 12)
+	}
+	return hash
+}
+
+// states says in which state the pipeline is; of several instances that differ, how many are.
+func (d *drawing) states() string {
+	if len(d.p.States) < 2 {
+		return d.p.State
+	}
+	var all []string
+	for _, name := range []string{"failed", "paused", "draining", "starting", "running", "silent", "stopped"} {
+		if n := d.p.States[name]; n > 0 {
+			all = append(all, fmt.Sprintf("%d %s", n, name))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func (d *drawing) version() string {
+	for _, in := range d.v.Instances {
+		if in.Version != "" {
+			return in.Version
+		}
+	}
+	return ""
+}
+
+// who says which instances the figures are of.
+func (d *drawing) who() string {
+	n := len(d.v.Instances)
+	switch {
+	case n < 2:
+		return ""
+	case d.v.Shown >= 0:
+		return fmt.Sprintf("instance %d/%d %s", d.v.Shown+1, n, cut(d.v.Instances[d.v.Shown].ID, 30))
+	}
+	return fmt.Sprintf("%d instances", n)
+}
+
+// when says of which moment the figures are, when that is not now.
+func (d *drawing) when() string {
+	at := d.v.At.UTC().Format("15:04:05Z")
+	switch {
+	case d.l.Frozen:
+		return "frozen at " + at
+	case !d.v.Live:
+		return fmt.Sprintf("%s  %d of %d", d.v.At.UTC().Format("01-02 15:04:05Z"), d.v.Frame, d.v.Frames)
+	}
+	return at
+}
+
+// rates is the second line: what flows now.
+func (d *drawing) rates() {
+	p := d.p
+	lag := ""
+	if p.Lag.Sum >= 0 {
+		lag = whole(p.Lag.Sum)
+		if p.Lag.AgeMs >= 0 {
+			lag += " (" + spanOf(p.Lag.AgeMs) + ")"
+		}
+	}
+	failed := item{"errors", percent(p.Rate.errorRatio()), plain}
+	if p.Rate.Errors > 0 {
+		failed.style = fair
+	}
+	pressure := item{"back pressure", p.Backpressure, plain}
+	if p.Backpressure == "high" || p.Backpressure == "low" {
+		pressure.text, pressure.style = strings.ToUpper(p.Backpressure), fair
+		if p.Backpressure == "high" {
+			pressure.style = bad
+		}
+	}
+	rates := "in"
+	if p.Mean {
+		rates = "mean in"
+	}
+	p99 := "e2e p99"
+	if p.Of > 1 {
+		p99 = "worst p99"
+	}
+	x := d.items(1, d.s.Width, []item{
+		{rates, perSec(p.Rate.In), strong}, {"out", perSec(p.Rate.Out), strong}, {"lag", lag, plain},
+		{p99, span(p.E2E.P99), plain}, pressure,
+	})
+	if p.Bottleneck != "" && pressure.text != "" { // where there is no room, the table of steps marks it
+		if where := "▸ " + cut(p.Bottleneck, 24); x-1+widthOf(where) <= d.s.Width {
+			x = d.s.put(x-1, d.y, d.s.Width, pressure.style, where) + 2
+		}
+	}
+	d.items(x, d.s.Width, []item{failed, {"p50", span(p.E2E.P50), plain}, {"rejected", perSec(p.Rate.Rejected), plain}})
+	d.y++
+}
+
+// totals is the third line: what there was since the start.
+func (d *drawing) totals() {
+	p := d.p
+	rejected := item{"rejected", whole(p.Rejected), plain}
+	if p.Rejected > 0 {
+		rejected.style = fair
+	}
+	x := d.items(1, d.s.Width, []item{
+		{"total in", whole(p.In), plain}, {"out", whole(p.Out), plain}, {"filtered", whole(p.Filtered), plain}, rejected,
+		{"in flight", whole(p.InFlight), plain},
+	})
+	more := []item{{"errors", whole(p.Counts.Errors), plain}}
+	if p.Abandoned > 0 {
+		more = append(more, item{"abandoned", whole(p.Abandoned), plain})
+	}
+	if p.Created > 0 {
+		more = append(more, item{"created", whole(p.Created), plain})
+	}
+	d.items(x, d.s.Width, append(more, item{"oldest", spanOf(p.OldestMs), plain}, item{"commit age", spanOf(p.CommitAgeMs), plain},
+		item{"retries", whole(p.Retries), plain}))
+	d.y++
+}
+
+// mostAlerts is how many lines of what is wrong there are at most.
+const mostAlerts = 3
+
+// alerts says what is wrong, if something is.
+func (d *drawing) alerts() {
+	var all []string
+	for _, in := range d.v.Instances {
+		switch {
+		case in.Stale != "" && d.v.Live:
+			all = append(all, fmt.Sprintf("%s: the figures are of %s: %s", in.ID, in.Seen.UTC().Format("15:04:05Z"), in.Stale))
+		case in.State == "silent":
+			all = append(all, fmt.Sprintf("%s: nothing more since %s", in.ID, in.Seen.UTC().Format("15:04:05Z")))
+		case in.State == "stopped" && in.ExitCode > 0:
+			all = append(all, fmt.Sprintf("%s: ended with exit code %d: %s", in.ID, in.ExitCode, in.Reason))
+		}
+	}
+	if d.p.Error != "" {
+		all = append(all, d.p.Error)
+	}
+	if d.p.Away != "" {
+		all = append(all, "the source is not connected: "+d.p.Away)
+	}
+	all = append(all, d.p.Notes...)
+	if d.v.Problem != "" {
+		all = append(all, d.v.Problem)
+	}
+	if d.v.LeftOut > 0 {
+		all = append(all, fmt.Sprintf("%d figures found no room and are left out", d.v.LeftOut))
+	}
+	for i, text := range all {
+		if i == mostAlerts-1 && len(all) > mostAlerts {
+			d.s.put(1, d.y, d.s.Width, bad, fmt.Sprintf("! and %d more", len(all)-i))
+			d.y++
+			return
+		}
+		d.s.put(1, d.y, d.s.Width, bad, cut("! "+strings.ReplaceAll(text, "\n", " "), d.s.Width-2))
+		d.y++
+	}
+}
+
+// foot is the last line.
+func (d *drawing) foot() {
+	d.y = d.s.Height - 1
+	if d.s.Width < leastWidth || d.s.Height < leastHeight {
+		d.s.put(1, d.y, d.s.Width, fair, cut(fmt.Sprintf("%dx%d is less than %dx%d: some is left out", d.s.Width, d.s.Height, leastWidth, leastHeight), d.s.Width-2))
+		return
+	}
+	all := []item{{"?", "help", plain}, {"q", "quit", plain}}
+	if len(d.v.Pipelines) > 1 {
+		all = append(all, item{"tab", "pipeline", plain})
+	}
+	if len(d.v.Instances) > 1 {
+		all = append(all, item{"i", "instance", plain})
+	}
+	freeze := "freeze"
+	if d.l.Frozen {
+		freeze = "go on"
+	}
+	all = append(all, item{"space", freeze, plain})
+	if d.l.Moves {
+		all = append(all, item{"< >", "time", plain})
+	}
+	end := d.s.Width
+	if d.part != "" {
+		end -= widthOf(d.part) + 2
+		d.s.put(end+1, d.y, d.s.Width, accent, d.part)
+	}
+	d.items(1, end, append(all, item{"↑↓", "step", plain}, item{"pgup pgdn", "scroll", plain}))
+}
+
+// one gives "1 thing" or "N things".
+func one(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return whole(int64(n)) + " " + what + "s"
+}

@@ -1,0 +1,402 @@
+package top
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A View is what is to be seen of a moment.
+type View struct {
+	At        time.Time // of the latest figures in it
+	Source    string    // where they come from
+	Live      bool      // it is the latest there is
+	Problem   string    // why nothing more comes; "": more comes, or all has come
+	Ended     bool      // nothing more comes
+	Instances []Instance
+	Shown     int // which instance the pipelines are of; All: of all of them together
+	Pipelines []Pipeline
+	Events    []Event // up to the moment
+	Frame     int     // which of the moments it is, from 1
+	Frames    int     // of how many
+	LeftOut   int     // things that found no room
+}
+
+// All stands for all instances together.
+const All = -1
+
+// ViewOf says what a View is of.
+type ViewOf struct {
+	At       time.Time // the last interval that has ended by then; zero: the latest there is
+	Instance int       // All, or one from 0
+	Events   int       // how many at most
+}
+
+// frameAt gives which interval a view of that moment is of, and whether it is the latest there is.
+func (s *Store) frameAt(at time.Time) (index int, live bool) {
+	if at.IsZero() || len(s.frames) == 0 {
+		return len(s.frames) - 1, true
+	}
+	i, found := slices.BinarySearchFunc(s.frames, at, time.Time.Compare)
+	if !found {
+		i = max(i-1, 0)
+	}
+	return i, false
+}
+
+// lastOf gives the moment up to which everything is of an interval, and nothing of the next: the lines of one follow each other.
+func (s *Store) lastOf(index int) time.Time {
+	if index+1 < len(s.frames) {
+		return s.frames[index+1].Add(-1)
+	}
+	return s.latest
+}
+
+// View puts together what is known of a moment. Nothing of it is changed later.
+func (s *Store) View(of ViewOf) *View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := &View{Source: s.source, Problem: s.problem, Ended: s.ended, Shown: All, Frames: len(s.frames), LeftOut: s.left}
+	index, live := s.frameAt(of.At)
+	v.Frame, v.Live = index+1, live
+	until := s.lastOf(index)
+	v.At = s.latest
+	if !live {
+		v.At = s.frames[index]
+	}
+	var shown []*instance
+	for _, in := range s.instances {
+		info, there := in.at(until, v.Live)
+		if !there {
+			continue
+		}
+		v.Instances, shown = append(v.Instances, info), append(shown, in)
+	}
+	if of.Instance >= 0 && of.Instance < len(shown) {
+		v.Shown = of.Instance
+		shown = shown[of.Instance : of.Instance+1]
+	}
+	v.Pipelines = together(shown, until)
+	n, _ := slices.BinarySearchFunc(s.events, until, func(e Event, t time.Time) int { return cmp.Or(e.At.Compare(t), -1) })
+	v.Events = slices.Clone(s.events[max(0, n-of.Events):n])
+	return v
+}
+
+// at says how an instance was at a moment; there is false when it had not begun.
+func (in *instance) at(t time.Time, live bool) (info Instance, there bool) {
+	info = in.Instance
+	_, state := in.state.last(t)
+	begun := state != nil
+	if state != nil {
+		info.State = *state
+	}
+	for _, p := range in.pipelines {
+		at, stats := p.stats.last(t)
+		if stats == nil {
+			continue
+		}
+		if begun = true; info.State == "" {
+			info.State = "running"
+		}
+		if !in.ended(t) && silent(t, at, stats.IntervalMs) {
+			info.State = "silent"
+		}
+	}
+	switch {
+	case in.ended(t):
+		info.State = "stopped"
+	case !in.Started.IsZero():
+		info.UptimeMs = max(t.Sub(in.Started).Milliseconds(), 0)
+	}
+	if !in.ended(t) {
+		info.Reason, info.ExitCode, info.Totals = "", -1, nil
+	}
+	if in.Stale != "" && live {
+		info.State = "stale"
+	}
+	return info, begun
+}
+
+func (in *instance) ended(t time.Time) bool { return !in.endedAt.IsZero() && !in.endedAt.After(t) }
+
+// silent says whether figures of at are so old at t that nothing can be said of now.
+func silent(t, at time.Time, intervalMs int64) bool {
+	return t.Sub(at) > 3*time.Duration(intervalMs)*time.Millisecond+5*time.Second
+}
+
+// together gives the pipelines of instances, those of a name as one.
+func together(all []*instance, t time.Time) []Pipeline {
+	var out []Pipeline
+	for _, in := range all {
+		for _, p := range in.pipelines {
+			now := p.at(in, t)
+			if now == nil {
+				continue
+			}
+			i := slices.IndexFunc(out, func(o Pipeline) bool { return o.Name == now.Name })
+			if i < 0 {
+				out = append(out, *now)
+				continue
+			}
+			out[i].join(now)
+		}
+	}
+	for i := range out {
+		out[i].settle()
+	}
+	return out
+}
+
+// at gives the pipeline as it was at a moment; nil: there was none.
+func (p *pipeline) at(in *instance, t time.Time) *Pipeline {
+	statsAt, stats := p.stats.last(t)
+	over := in.ended(t) || p.ended != nil && !p.endedAt.After(t)
+	if stats == nil && !(over && p.ended != nil) {
+		return nil
+	}
+	now := Pipeline{Name: p.name, Rate: noRates(), E2E: noLatency(), Lag: Lag{-1, -1, -1}}
+	if stats != nil {
+		now = *stats
+	}
+	interval := now.IntervalMs
+	if now.Started.IsZero() {
+		now.Started = in.Started
+	}
+	if p.ended != nil && !p.endedAt.After(t) {
+		now.take(p.ended)
+	}
+	for _, s := range p.steps {
+		at, v := s.last(t)
+		// What has had no figures in some intervals is there no more: the file was loaded again.
+		if v != nil && statsAt.Sub(at) <= 5*time.Duration(interval)*time.Millisecond+time.Second {
+			now.Steps = append(now.Steps, *v)
+		}
+	}
+	for _, s := range p.partitions {
+		_, v := s.last(t)
+		if v == nil && over { // it was given back at the end
+			_, v = s.before(t)
+		}
+		if v != nil {
+			now.Partitions = append(now.Partitions, *v)
+			now.Lag.AgeMs = max(now.Lag.AgeMs, v.AgeMs)
+		}
+	}
+	for _, s := range p.errors {
+		at, v := s.last(t)
+		if v == nil {
+			continue
+		}
+		one := *v
+		if statsAt.Sub(at) > time.Duration(interval)*time.Millisecond/2 {
+			one.Rate = 0 // none came in the last interval
+		}
+		now.Errors = append(now.Errors, one)
+	}
+	for _, s := range p.notes {
+		if _, v := s.last(t); v != nil && *v != "" && !over {
+			now.Notes = append(now.Notes, *v)
+		}
+	}
+	now.Holds, now.HoldsKnown, now.ErrorsKnown = p.holds, p.holdsKnown, p.errorsKnown
+	switch {
+	case over:
+		now.rest(in, t)
+	case silent(t, statsAt, interval):
+		now.State = "silent"
+		now.still()
+	}
+	now.Of, now.States = 1, map[string]int{now.State: 1}
+	return &now
+}
+
+// take takes the totals over that a pipeline has ended with: those of its last interval may be missing.
+func (p *Pipeline) take(end *Pipeline) {
+	failed, retries, created := p.Counts.Errors, p.Retries, p.Created
+	p.State, p.Error, p.At, p.Counts = end.State, end.Error, end.At, end.Counts
+	p.Counts.Errors, p.Retries = failed, retries
+	p.Created = max(p.Created, created) // lines before 1.1 did not say it
+	if !math.IsNaN(end.E2E.P99) {
+		p.E2E = end.E2E
+	}
+	if p.Started.IsZero() {
+		p.Started = end.At.Add(-time.Duration(end.IntervalMs) * time.Millisecond)
+	}
+}
+
+// rest makes the rates of a run that has ended the means of it: nothing flows any more.
+func (p *Pipeline) rest(in *instance, t time.Time) {
+	if p.State != "failed" {
+		p.State = "stopped"
+	}
+	end := p.At
+	d := end.Sub(p.Started)
+	if p.Started.IsZero() || d <= 0 {
+		d = 0
+	}
+	p.Mean = true
+	p.Rate = ratesOf(p.Counts, Counts{}, d)
+	p.Backpressure, p.Bottleneck = "", ""
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		s.Rate = ratesOf(s.Counts, Counts{}, d)
+	}
+	for i := range p.Errors {
+		p.Errors[i].Rate = perSecond(p.Errors[i].Total, d.Seconds())
+	}
+}
+
+// still makes the rates of a pipeline that nothing is heard of nothing.
+func (p *Pipeline) still() {
+	p.Rate = noRates()
+	p.Backpressure, p.Bottleneck = "", ""
+	for i := range p.Steps {
+		p.Steps[i].Rate = noRates()
+		p.Steps[i].Shares = Shares{math.NaN(), math.NaN(), math.NaN()}
+	}
+}
+
+// pressure orders back pressure.
+func pressure(level string) int { return slices.Index([]string{"", "ok", "low", "high"}, level) }
+
+// join adds the same pipeline of another instance.
+func (p *Pipeline) join(o *Pipeline) {
+	switch { // what a run had that has ended does not flow
+	case p.Mean && !o.Mean:
+		p.Mean = false
+		p.still()
+	case o.Mean && !p.Mean:
+		o.still()
+	}
+	p.Counts.add(o.Counts)
+	p.Rate.add(o.Rate)
+	p.E2E.worst(o.E2E)
+	p.Lag = Lag{sumKnown(p.Lag.Sum, o.Lag.Sum), max(p.Lag.Max, o.Lag.Max), max(p.Lag.AgeMs, o.Lag.AgeMs)}
+	p.InFlightBytes += o.InFlightBytes
+	p.CommitAgeMs, p.OldestMs = max(p.CommitAgeMs, o.CommitAgeMs), max(p.OldestMs, o.OldestMs)
+	p.IntervalMs = max(p.IntervalMs, o.IntervalMs)
+	if pressure(o.Backpressure) > pressure(p.Backpressure) {
+		p.Backpressure, p.Bottleneck = o.Backpressure, o.Bottleneck
+	}
+	p.Bottleneck = cmp.Or(p.Bottleneck, o.Bottleneck)
+	if o.At.After(p.At) {
+		p.At = o.At
+	}
+	if p.Started.IsZero() || !o.Started.IsZero() && o.Started.Before(p.Started) {
+		p.Started = o.Started
+	}
+	if p.ConfigHash != o.ConfigHash && o.ConfigHash != "" {
+		p.ConfigHash += "," + o.ConfigHash
+	}
+	p.Error, p.Away = cmp.Or(p.Error, o.Error), cmp.Or(p.Away, o.Away)
+	p.Notes = append(p.Notes, o.Notes...)
+	p.Holds, p.HoldsKnown = append(p.Holds, o.Holds...), p.HoldsKnown || o.HoldsKnown
+	p.ErrorsKnown = p.ErrorsKnown || o.ErrorsKnown
+	p.Partitions = append(p.Partitions, o.Partitions...)
+	p.joinSteps(o.Steps)
+	p.joinErrors(o.Errors)
+	p.Of += o.Of
+	for name, n := range o.States {
+		p.States[name] += n
+	}
+}
+
+func (p *Pipeline) joinSteps(all []Step) {
+	for _, o := range all {
+		i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == o.Name && s.Role == o.Role })
+		if i < 0 {
+			p.Steps = append(p.Steps, o)
+			continue
+		}
+		s := &p.Steps[i]
+		s.Shares = s.Shares.with(o.Shares, float64(s.Workers), float64(o.Workers))
+		s.Counts.add(o.Counts)
+		s.Rate.add(o.Rate)
+		s.Latency.worst(o.Latency)
+		s.Queue = Queue{sumKnown(s.Queue.Len, o.Queue.Len), sumKnown(s.Queue.Cap, o.Queue.Cap), most(s.Queue.Fill, o.Queue.Fill)}
+		s.Workers = sumKnown(s.Workers, o.Workers)
+		s.OldestMs = max(s.OldestMs, o.OldestMs)
+		s.HeldBack += o.HeldBack
+		s.Circuits += o.Circuits
+	}
+}
+
+// with gives the shares of a and b workers together.
+func (s Shares) with(o Shares, a, b float64) Shares {
+	switch {
+	case math.IsNaN(o.Busy):
+		return s
+	case math.IsNaN(s.Busy):
+		return o
+	case a+b <= 0:
+		return s
+	}
+	of := func(x, y float64) float64 { return (x*a + y*b) / (a + b) }
+	return Shares{of(s.Busy, o.Busy), of(s.Idle, o.Idle), of(s.Blocked, o.Blocked)}
+}
+
+func (p *Pipeline) joinErrors(all []ErrorCount) {
+	for _, o := range all {
+		i := slices.IndexFunc(p.Errors, func(e ErrorCount) bool { return e.Step == o.Step && e.Type == o.Type })
+		if i < 0 {
+			p.Errors = append(p.Errors, o)
+			continue
+		}
+		e := &p.Errors[i]
+		e.Total += o.Total
+		e.Rate = sum(e.Rate, o.Rate)
+	}
+}
+
+// settle puts what was put together in order, and says in which state it is.
+func (p *Pipeline) settle() {
+	slices.SortStableFunc(p.Steps, func(a, b Step) int {
+		return cmp.Or(cmp.Compare(rank(a.Role), rank(b.Role)), cmp.Compare(a.Index, b.Index))
+	})
+	slices.SortStableFunc(p.Errors, func(a, b ErrorCount) int {
+		return cmp.Or(cmp.Compare(known(b.Rate), known(a.Rate)), cmp.Compare(b.Total, a.Total), strings.Compare(a.Step, b.Step), strings.Compare(a.Type, b.Type))
+	})
+	p.settlePartitions()
+	for _, state := range []string{"failed", "paused", "draining", "starting", "running", "stopped", "silent"} {
+		if p.States[state] > 0 {
+			p.State = state
+			return
+		}
+	}
+}
+
+func known(f float64) float64 {
+	if math.IsNaN(f) {
+		return 0
+	}
+	return f
+}
+
+func rank(r Role) int { return slices.Index([]Role{RoleStep, RoleSink, RoleDeadLetters}, r) }
+
+// settlePartitions sorts them, those that are furthest behind first, and of one that several instances have read it leaves the latest term.
+func (p *Pipeline) settlePartitions() {
+	type place struct {
+		topic     string
+		partition int64
+	}
+	latest := map[place]int{}
+	kept := p.Partitions[:0:0]
+	for _, one := range p.Partitions {
+		at := place{one.Topic, one.Partition}
+		if i, twice := latest[at]; twice {
+			if cmp.Or(cmp.Compare(one.Generation, kept[i].Generation), cmp.Compare(one.Committed, kept[i].Committed)) > 0 {
+				kept[i] = one
+			}
+			continue
+		}
+		latest[at] = len(kept)
+		kept = append(kept, one)
+	}
+	slices.SortFunc(kept, func(a, b Partition) int {
+		return cmp.Or(cmp.Compare(b.Lag, a.Lag), strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	p.Partitions = kept
+}

@@ -26,6 +26,8 @@ const (
 
 // Options are the settings of a Server. The functions may be called at any time
 // between Start and the return of Shutdown, from several goroutines.
+//
+// Reason for its size: it has one function for each thing that the endpoint shows.
 type Options struct {
 	// Listen is host:port, or unix: and the path of a socket. A host that is not a
 	// loopback address needs TLS and Token. An abstract socket is refused: it has no mode, and every user of the

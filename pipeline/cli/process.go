@@ -40,9 +40,7 @@ type process struct {
 	atEnd    func()       // called before the last line
 
 	watched
-	commands commands
-	config   configuration
-	rates    *calls.Shared // of all pipelines; nil: they have none
+	changing
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -51,6 +49,13 @@ type process struct {
 	deadline *time.Timer
 	signalled
 	aborted bool
+}
+
+// changing is what changes while the process runs, and by whom.
+type changing struct {
+	commands commands
+	config   configuration
+	rates    *calls.Shared // of all pipelines; nil: they have none
 }
 
 // signalled is which signals the process has got.

@@ -192,11 +192,8 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 		}
 		v = v.Elem()
 	}
-	if v.Type() == secretType && v.Len() == 0 {
-		return nil
-	}
-	if s.whole && v.Type() == secretType {
-		return s.scalar(path, v.Interface().(settings.Secret).Reveal())
+	if v.Type() == secretType {
+		return s.secret(v.Interface().(settings.Secret), path)
 	}
 	if m, ok := marshaler(v); ok {
 		text, err := m.MarshalText()
@@ -245,6 +242,17 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 		n.Tag = "!!str"
 	}
 	return n
+}
+
+// secret gives the node of a secret, nil when there is none.
+func (s *yamlWriter) secret(v settings.Secret, path string) *yaml.Node {
+	switch {
+	case v == "":
+		return nil
+	case s.whole:
+		return s.scalar(path, v.Reveal())
+	}
+	return s.text(path, v.String())
 }
 
 // anything gives the node of a value of type any, in which nothing is left out that stands in the

@@ -3,10 +3,10 @@ GO ?= go
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-real chaos chaos-seeds workloads memory observed scrape-docs bench build
+.PHONY: help demo test check test-real chaos chaos-seeds workloads memory observed scrape-docs bench build release-snapshot test-install
 
 help: ## print this help
-	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
+	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-16s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
 
 demo: ## 10,000 real flights through an embedded broker, checked (KEEP=1 leaves the broker up)
 	CGO_ENABLED=0 $(GO) run ./cmd/penstock demo $(if $(KEEP),--keep)
@@ -23,7 +23,7 @@ check: ## format, vet, types on other systems, staticcheck, tidiness, licences, 
 	CGO_ENABLED=0 $(GO) tool staticcheck -checks "$$(grep -v '^\(#\|$$\)' .ci/staticcheck | paste -sd' ' | tr ' ' ',')" ./...
 	.ci/race $(GO) $(PACKAGES)
 
-test-real: ## the Kafka, PostgreSQL, MariaDB, Redis and Prometheus tests against the real ones, and the chat in Chromium, installed and started here (Java 17, Maven)
+test-real: ## the Kafka, PostgreSQL, MariaDB, Redis and Prometheus tests against the real ones, and the chat and the page of the endpoint in Chromium, installed and started here (Java 17, Maven)
 	testdata/real/run.sh $(GO)
 
 chaos: ## real brokers, frozen and killed, moving leaders, daemons that come, go and die, a hanging sink, 1,000,000 rows through 50 kills (not in make test; 35 minutes)
@@ -41,8 +41,8 @@ memory: ## peak memory of the daemon under 64, 128 and 256 MiB, 90 cells; fails 
 	testdata/real/run.sh $(GO) real,workload -v -timeout 180m -run 'TestMemory$$' ./pipeline/cli -args \
 		$(if $(CELLS),-memory.cells=$(CELLS)) $(if $(BUDGETS),-memory.budgets=$(BUDGETS)) $(if $(PROFILE),-workload.profile=$(abspath $(PROFILE)))
 
-observed: ## what a daemon that is scraped takes when idle (below 1 % of a core), and what events and metrics cost W1 (below 1 %); 30 minutes, a quiet machine (ROUNDS=n RECORDS=n IDLE=3m)
-	testdata/real/run.sh $(GO) real,workload -v -timeout 120m -run 'TestAnIdleDaemonThatIsScraped|TestWhatEventsAndMetricsCost' ./pipeline/cli -args \
+observed: ## what a daemon takes when idle and scraped, or with its page open in Chromium (below 1 % of a core), and what events and metrics cost W1 (below 1 %); 40 minutes, a quiet machine (ROUNDS=n RECORDS=n IDLE=3m)
+	testdata/real/run.sh $(GO) real,workload,browser -v -timeout 120m -run 'TestAnIdleDaemonThatIs|TestWhatEventsAndMetricsCost' ./pipeline/cli -args \
 		$(if $(ROUNDS),-observed.rounds=$(ROUNDS)) $(if $(RECORDS),-workload.records=$(RECORDS)) $(if $(IDLE),-observed.idle=$(IDLE))
 
 scrape-docs: ## the scraper over Debian's python3-doc behind nginx on loopback, judged by nginx's log (nginx, python3-doc; a minute)
@@ -53,3 +53,9 @@ bench: ## the benchmarks, each a ratio to a limit measured in the same run
 
 build: ## the daemon, as bin/penstock
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/penstock ./cmd/penstock
+
+release-snapshot: ## archives, deb, rpm, checksums and lists of what is linked, of this commit, in dist (no images; 20 minutes the first time; TARGET=linux/amd64 makes one)
+	deploy/packages/snapshot.sh $(GO) $(TARGET)
+
+test-install: ## the deb of dist in a clean Debian: installed, run, reloaded, crashed, ended and removed (root, debootstrap, systemd-container; SUITE=bookworm)
+	deploy/install/run.sh dist/penstock_*_linux_amd64.deb $(SUITE)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"slices"
 	"unsafe"
 
@@ -17,6 +18,7 @@ var forEngine = inside.Records[Record]{
 	Left:         (*Record).left,
 	Sent:         sentOf,
 	TakeOff:      (*Record).takeOff,
+	Shown:        (*Record).shown,
 	CopyTo:       (*Record).copyTo,
 	CameFrom:     (*Record).cameFrom,
 	Clear:        (*Record).clear,
@@ -34,6 +36,18 @@ func sentOf(recs []*Record) (n int64) {
 		n += int64(r.sent() + len(r.key))
 	}
 	return n
+}
+
+// shown is inside.Records.Shown. To put the edits into a value that is far too long would cost more than the part that is wanted.
+func (r *Record) shown(most int) (value []byte, size int) {
+	if !r.Edited() {
+		return bytes.Clone(r.value[:min(len(r.value), most)]), len(r.value)
+	}
+	if size = len(r.value) + r.growth(); size > 4*most {
+		return nil, size
+	}
+	value = r.splice(make([]byte, 0, size))
+	return value[:min(len(value), most)], len(value)
 }
 
 // withExtras is inside.Records.WithExtras.

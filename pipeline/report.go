@@ -45,7 +45,8 @@ type PartitionReport struct {
 	CommittedAt   time.Time
 	Read          int64     // offsets from where this process began to read it to Fetched; may be left out. It counts until something is committed
 	BeganAt       time.Time // when this process began to read it; may be left out
-	Paused        bool      // no more of it is read for now, since too much of it waits at a step or a sink; the engine says it
+	Paused        bool      // no more of it is read for now, since too much of it waits at a step or a sink, or by command; the engine says it
+	Commanded     bool      // a command has paused it, or its pipeline; the engine says that too
 }
 
 // first is the first offset that is not committed: while nothing has been committed, the one

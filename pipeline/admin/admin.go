@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/internal/listen"
 	"github.com/penstockio/penstock/pipeline/server"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -27,7 +28,7 @@ const (
 // Options are the settings of a Server. The functions may be called at any time
 // between Start and the return of Shutdown, from several goroutines.
 //
-// Reason for its size: it has one function for each thing that the endpoint shows.
+// Reason for its size: it is what each path needs, and who may ask for it.
 type Options struct {
 	// Listen is host:port, or unix: and the path of a socket. A host that is not a
 	// loopback address needs TLS and Token. An abstract socket is refused: it has no mode, and every user of the
@@ -51,10 +52,11 @@ type Options struct {
 	Live      func() error  // nil: what runs makes progress. See Watch
 	Ready     func() error  // nil: everything is connected
 	Snapshots func() []engine.Snapshot
-	Holds     func() []PipelineHolds    // answers /api/v1/why; nil: there is no such path
-	InFlight  func() []PipelineInFlight // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
-	Log       func() event.QueueCounts  // of the log; nil: not shown
-	Metrics   http.Handler              // answers /metrics; nil: there is no such path
+	Holds     func() []PipelineHolds        // answers /api/v1/why; nil: there is no such path
+	InFlight  func() []PipelineInFlight     // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
+	Log       func() event.QueueCounts      // of the log; nil: not shown
+	Metrics   http.Handler                  // answers /metrics; nil: there is no such path
+	Tap       func(TapRequest) (Tap, error) // answers /api/v1/tap, behind a token or on a socket alone; nil: there is no such path, and nobody sees a record
 	// Files gives the effective settings, secrets masked; nil: there is no /api/v1/config.
 	Files func() ([]File, error)
 	// Commands change something; the zero value: none are taken.
@@ -102,11 +104,14 @@ func New(o Options) (*Server, error) {
 	if o.Live == nil || o.Ready == nil || o.Snapshots == nil {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
+	at, err := listen.Parse(o.Listen)
+	if err == nil && o.Tap != nil && at.Socket == "" && o.Token == "" && o.TokenFile == "" {
+		return nil, errors.New("making the admin endpoint: Tap shows records, and every user of the machine can ask: a token is needed, or a unix socket")
+	}
 	s := &Server{options: o, history: newHistory()}
 	s.streams.ending = make(chan struct{})
 	s.frames.make = func() ([]byte, error) { return json.Marshal(s.stats(o.Snapshots())) }
-	err := o.checkCommands()
-	if err != nil {
+	if err = o.checkCommands(); err != nil {
 		return nil, err
 	}
 	s.server, err = server.New(server.Options{

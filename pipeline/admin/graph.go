@@ -3,8 +3,10 @@ package admin
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 )
 
 // A Shape is a pipeline as the parts that its records pass, and the ways between them. The parts stand in
@@ -33,11 +35,13 @@ type Way struct {
 
 // Sizes of the drawing, in the units of its width and height: pixels, unless who draws it has others.
 const (
-	partWidth, partHeight     = 200, 112
+	partWidth, partHeight     = 200, 122
 	routerWidth, routerHeight = 60, 34
 	betweenLayers             = 76 // where the rate of a way stands
 	betweenParts              = 18
-	margin                    = 10
+	betweenRows               = 40
+	margin                    = 24  // where a way turns to the next row
+	leastWidth                = 400 // that a drawing may be bounded to
 )
 
 type graphJSON struct {
@@ -74,20 +78,25 @@ func (s *Server) graph() http.Handler {
 		return nil
 	}
 	return shows(func(r *http.Request) (any, error) {
-		only, err := parameters(r, "pipeline", "direction")
+		only, err := parameters(r, "pipeline", "direction", "width")
 		if err != nil {
 			return nil, err
 		}
-		down := only["direction"] == "down"
+		down, width := only["direction"] == "down", 0
 		if d, given := only["direction"]; given && !down && d != "right" {
 			return nil, errors.New("direction is right or down")
+		}
+		if text, given := only["width"]; given {
+			if width, err = strconv.Atoi(text); err != nil || width < leastWidth {
+				return nil, fmt.Errorf("width is a number from %d on", leastWidth)
+			}
 		}
 		out := ofPipelines[graphJSON]{[]graphJSON{}}
 		var names []string
 		for _, shape := range s.options.Shapes() {
 			names = append(names, shape.Pipeline)
 			if name, one := only["pipeline"]; !one || name == shape.Pipeline {
-				out.Pipelines = append(out.Pipelines, layOut(shape, down))
+				out.Pipelines = append(out.Pipelines, layOut(shape, down, width))
 			}
 		}
 		return out, unknownPipeline(only, names)
@@ -95,39 +104,72 @@ func (s *Server) graph() http.Handler {
 }
 
 // layOut gives each part a place: layer by layer as records go, to the right or down, and within a layer in
-// the order that lets ways cross least.
-func layOut(shape Shape, down bool) graphJSON {
+// the order that lets ways cross least. To the right it begins a new row where the next layer would reach beyond width;
+// 0: there is no bound.
+func layOut(shape Shape, down bool, width int) graphJSON {
 	out := graphJSON{Pipeline: shape.Pipeline, Nodes: []nodeJSON{}, Edges: []edgeJSON{}}
 	for _, w := range shape.Ways {
 		out.Edges = append(out.Edges, edgeJSON(w))
 	}
 	layers := layersOf(shape)
+	if down {
+		out.Width, out.Height = out.row(layers, down, 0)
+		return out
+	}
+	top := 0
+	for len(layers) > 0 {
+		n, along := 0, margin
+		for n < len(layers) && (n == 0 || width == 0 || along+thickness(layers[n], down)+margin <= width) {
+			along += thickness(layers[n], down) + betweenLayers
+			n++
+		}
+		w, bottom := out.row(layers[:n], down, top)
+		layers = layers[n:]
+		out.Width, out.Height, top = max(out.Width, w), bottom, bottom-2*margin+betweenRows
+	}
+	return out
+}
+
+// row places layers behind each other from top on, and gives how far they reach.
+func (g *graphJSON) row(layers [][]Part, down bool, top int) (right, bottom int) {
 	widest := 0 // across the direction
 	for _, layer := range layers {
 		widest = max(widest, across(layer, down))
 	}
 	along := margin
 	for _, layer := range layers {
-		at, thick := margin+(widest-across(layer, down))/2, 0
+		at, thick := margin+(widest-across(layer, down))/2, thickness(layer, down)
 		for _, p := range layer {
 			n := nodeJSON{ID: p.ID, Role: p.Role, Name: p.Name, Kind: p.Kind, Text: p.Text, How: p.How}
 			n.W, n.H = sizeOf(p)
 			if down {
-				n.X, n.Y, thick = at, along, max(thick, n.H)
+				n.X, n.Y = at, along
 				at += n.W + betweenParts
 			} else {
-				n.X, n.Y, thick = along, at, max(thick, n.W)
+				n.X, n.Y = along, top+at
 				at += n.H + betweenParts
 			}
-			out.Nodes = append(out.Nodes, n)
+			g.Nodes = append(g.Nodes, n)
 		}
 		along += thick + betweenLayers
 	}
 	along += margin - betweenLayers
-	if out.Width, out.Height = along, widest+2*margin; down {
-		out.Width, out.Height = out.Height, out.Width
+	if down {
+		return widest + 2*margin, along
 	}
-	return out
+	return along, top + widest + 2*margin
+}
+
+// thickness is how much room a layer takes along the direction.
+func thickness(layer []Part, down bool) (most int) {
+	for _, p := range layer {
+		w, h := sizeOf(p)
+		if down {
+			w = h
+		}
+		most = max(most, w)
+	}
+	return most
 }
 
 func sizeOf(p Part) (w, h int) {

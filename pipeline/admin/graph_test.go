@@ -30,7 +30,7 @@ func TestTheGraphIsLaidOut(t *testing.T) {
 		Ways: []Way{{From: "x", To: "z"}, {From: "x", To: "y"}, {From: "y", To: "z"}}}
 	for _, shape := range []Shape{fanned("p"), loose, {Pipeline: "empty"}} {
 		for _, down := range []bool{false, true} {
-			g := layOut(shape, down)
+			g := layOut(shape, down, 0)
 			at := map[string]nodeJSON{}
 			for i, n := range g.Nodes {
 				at[n.ID] = n
@@ -59,9 +59,41 @@ func TestTheGraphIsLaidOut(t *testing.T) {
 	}
 }
 
+// TestALongChainIsBroken: it goes on in further rows, none of which is wider than was asked for.
+func TestALongChainIsBroken(t *testing.T) {
+	long := fanned("p")
+	last := "b"
+	for i := range 20 {
+		id := fmt.Sprint("more", i)
+		long.Parts = append(long.Parts, Part{ID: id, Role: "step"})
+		long.Ways = append(long.Ways, Way{From: last, To: id})
+		last = id
+	}
+	long.Ways = append(long.Ways, Way{From: last, To: "router"})
+	for _, width := range []int{leastWidth, 1000, 1500} {
+		g := layOut(long, false, width)
+		if g.Width > width || len(g.Nodes) != len(long.Parts) {
+			t.Errorf("%d parts in a drawing of %d x %d, for %d", len(g.Nodes), g.Width, g.Height, width)
+		}
+		for i, n := range g.Nodes {
+			if n.X+n.W > g.Width || n.Y+n.H > g.Height {
+				t.Errorf("%s stands outside of the drawing", n.ID)
+			}
+			for _, o := range g.Nodes[:i] {
+				if n.X < o.X+o.W && o.X < n.X+n.W && n.Y < o.Y+o.H && o.Y < n.Y+n.H {
+					t.Errorf("%s stands on %s", n.ID, o.ID)
+				}
+				if n.Role == "step" && o.Role == "step" && n.Y+n.H <= o.Y {
+					t.Errorf("%s comes after %s, and stands in a row above it", n.ID, o.ID)
+				}
+			}
+		}
+	}
+}
+
 // A circle of ways is a fault of who calls, and ends all the same.
 func TestACircleIsLaidOut(t *testing.T) {
-	g := layOut(Shape{Parts: []Part{{ID: "a"}, {ID: "b"}}, Ways: []Way{{From: "a", To: "b"}, {From: "b", To: "a"}}}, false)
+	g := layOut(Shape{Parts: []Part{{ID: "a"}, {ID: "b"}}, Ways: []Way{{From: "a", To: "b"}, {From: "b", To: "a"}}}, false, 0)
 	if len(g.Nodes) != 2 {
 		t.Errorf("%+v", g)
 	}
@@ -78,9 +110,11 @@ func TestTheGraphIsAnswered(t *testing.T) {
 		"?pipeline=q":              "200 q right",
 		"?direction=down":          "200 p q down",
 		"?direction=up":            "400 direction is right or down",
+		"?width=399":               "400 width is a number from 400 on",
+		"?width=all":               "400 width is a number from 400 on",
 		"?pipeline=r":              `404 there is no pipeline "r" here: there is p, q`,
 		"?pipeline=p&pipeline=q":   "400 the parameter pipeline comes twice",
-		"?direction=right&shape=x": `400 there is no parameter "shape" here: there is pipeline, direction`,
+		"?direction=right&shape=x": `400 there is no parameter "shape" here: there is pipeline, direction, width`,
 	} {
 		status, body, _ := ask(t, c, "GET", "http://"+s.Addr()+"/api/v1/graph"+query, nil)
 		got := fmt.Sprint(status)

@@ -39,6 +39,7 @@ func (s *Server) table() []route {
 		{path: "/api/v1/inflight", handler: s.inFlight()},
 		{path: "/api/v1/partitions", handler: s.figures(partitionsOf)},
 		{path: "/api/v1/errors", handler: s.figures(errorsOf)},
+		{path: "/api/v1/tap", handler: s.tap()},
 		{path: "/api/v1/config", handler: s.config()},
 		{path: "/api/v1/events", handler: shows(func(*http.Request) (any, error) { return json.RawMessage(event.Schema()), nil })},
 		{path: "/debug/pprof/", handler: s.profiles()},

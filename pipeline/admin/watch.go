@@ -69,12 +69,16 @@ func (w *Watch) Check(all []engine.Snapshot, holds func(pipeline string) []engin
 
 // workOf gives the lag of the partitions, and whether the pipeline has something to do: records
 // in flight, or records to be read. When all has been read, a mark that is behind the end only
-// waits for a commit, which is no work.
+// waits for a commit, which is no work. What a command has paused is not to be read; what is in flight of it
+// goes on all the same, so that it can stand still. In the pause of a budget of rejections nothing can.
 func workOf(s *engine.Snapshot) (lag int64, work bool) {
-	if s.State != "running" {
+	if s.State != "running" && (s.State != "paused" || s.PausedBy != "command") {
 		return 0, false
 	}
 	for _, p := range s.Source.Partitions {
+		if p.Commanded {
+			continue
+		}
 		read := max(p.Fetched, p.Committed)
 		end := p.HighWatermark - p.Held // what open transactions hold back nobody can work on
 		work = work || read >= 0 && end > read

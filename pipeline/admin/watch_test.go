@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ var t0 = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 type look struct {
 	at       time.Duration
 	state    string // "": running
+	by       string // what has it paused, or its one partition; "": the budget, or nothing
 	finished int64
 	inFlight int64
 	lag      int64 // records that are not read yet
@@ -26,9 +28,12 @@ func (l look) snapshot() engine.Snapshot {
 	if l.state != "" {
 		s.State = l.state
 	}
+	if l.state == "paused" {
+		s.PausedBy = cmp.Or(l.by, "dead_letter_budget")
+	}
 	s.Filtered, s.InFlight = l.finished, l.inFlight
 	s.Source.Partitions = []pipeline.PartitionReport{{
-		Topic: "t", Committed: 10, Fetched: 10 + l.inFlight, HighWatermark: 10 + l.inFlight + l.lag,
+		Topic: "t", Commanded: l.by == "command", Committed: 10, Fetched: 10 + l.inFlight, HighWatermark: 10 + l.inFlight + l.lag,
 	}}
 	return s
 }
@@ -45,7 +50,11 @@ func TestWatch(t *testing.T) {
 		"starting":           {{at: 0, lag: 9, state: "starting"}, {at: time.Hour, lag: 9, state: "starting"}},
 		"draining":           {{at: 0, lag: 9}, {at: time.Hour, lag: 9, state: "draining"}},
 		"paused":             {{at: 0, lag: 9}, {at: time.Hour, lag: 9, state: "paused"}, {at: time.Hour + m, lag: 9}, {at: time.Hour + 5*m, lag: 9}, {at: time.Hour + 6*m, lag: 9, want: true}},
-		"seldom looked at":   {{at: 0, finished: 1, lag: 9}, {at: time.Hour, finished: 1, lag: 9, want: true}},
+		"paused by command": {{at: 0, lag: 9}, {at: 4 * m, lag: 9, state: "paused", by: "command"}, {at: time.Hour, lag: 9, state: "paused", by: "command"},
+			{at: time.Hour + m, lag: 9}, {at: time.Hour + 5*m, lag: 9}, {at: time.Hour + 6*m, lag: 9, want: true}},
+		"paused by command, with a call that hangs": {{at: 0, inFlight: 1, lag: 9, state: "paused", by: "command"}, {at: 5 * m, inFlight: 1, lag: 9, state: "paused", by: "command", want: true}},
+		"its lane is paused":                        {{at: 0, lag: 9, by: "command"}, {at: time.Hour, lag: 9, by: "command"}},
+		"seldom looked at":                          {{at: 0, finished: 1, lag: 9}, {at: time.Hour, finished: 1, lag: 9, want: true}},
 	} {
 		w := NewWatch(0)
 		for _, l := range looks {

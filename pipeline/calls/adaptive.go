@@ -53,6 +53,14 @@ func newAdaptive(most int) *adaptive {
 	return &adaptive{most: most, limit: float64(min(firstLimit, most)), fast: true, since: never}
 }
 
+// resize changes the most calls that there may be. What has been found out stays, as far as it is below that.
+func (a *adaptive) resize(most int) {
+	a.most = most
+	a.limit = min(a.limit, float64(most))
+	a.before = min(a.before, float64(most))
+	a.regain = min(a.regain, float64(most))
+}
+
 // places is how many calls there may be at once.
 func (a *adaptive) places() int { return max(int(a.limit), 1) }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // known is the call of a record whose answer is kept.
@@ -21,6 +22,9 @@ func (k *known[A]) Do(_ context.Context, rec *pipeline.Record) error {
 	k.calls.hit(k.stale)
 	return k.q.Use(rec, k.entry.answer)
 }
+
+// Answered says that nobody was asked.
+func (k *known[A]) Answered() (how string, of any) { return "cache", nil }
 
 // hit counts an answer that was kept.
 func (c *Calls[A]) hit(stale bool) {
@@ -100,6 +104,9 @@ func (a *asking[A]) Do(ctx context.Context, rec *pipeline.Record) error {
 		a.calls.misses.Add(1) // here: a call that panics was made too
 	}
 	reply, err := a.q.Ask(ctx, rec, old)
+	if a.flight != nil {
+		a.flight.trace = tracing.Of(ctx)
+	}
 	a.asked, a.err = true, err
 	switch {
 	case err == nil:
@@ -110,6 +117,14 @@ func (a *asking[A]) Do(ctx context.Context, rec *pipeline.Record) error {
 		return a.use(rec)
 	}
 	return err
+}
+
+// Answered says that nobody was asked when what is kept was the answer.
+func (a *asking[A]) Answered() (how string, of any) {
+	if a.using && !a.asked {
+		return "cache", nil
+	}
+	return "", nil
 }
 
 // use takes what is kept for the answer, of the others too.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // A flight is a question that one record asks and others wait for. What is in it changes under
@@ -17,6 +18,8 @@ type flight[A any] struct {
 
 	under   atomic.Bool // the call of its leader is under way
 	awaited atomic.Bool // some have waited for it
+
+	trace tracing.Context // that its call was part of; written by the leader before it lands. nil: it was in none
 }
 
 // A landing is what came of a flight.
@@ -164,6 +167,22 @@ func (j *joining[A]) Do(ctx context.Context, rec *pipeline.Record) error {
 		return j.flight.err
 	}
 	return j.q.Use(rec, j.flight.answer)
+}
+
+// Answered says that the answer is from another's call, and which trace that was part of.
+func (j *joining[A]) Answered() (how string, of any) {
+	if j.instead != nil {
+		return answeredBy(j.instead)
+	}
+	return "equal_call", j.flight.trace
+}
+
+// answeredBy asks a call where its answer is from; "": it has asked itself.
+func answeredBy(c pipeline.Call) (how string, of any) {
+	if a, ok := c.(interface{ Answered() (string, any) }); ok {
+		return a.Answered()
+	}
+	return "", nil
 }
 
 func (j *joining[A]) Leave(r pipeline.CallResult) (counts bool) {

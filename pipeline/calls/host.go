@@ -18,6 +18,8 @@ type gates struct {
 	fill   func(*row[host])
 	events atomic.Pointer[event.Emitter]
 	opened atomic.Int64 // circuits that are not closed
+	most   atomic.Int64 // calls at once to one host; 0: any number
+	follow bool         // most is how many workers the step has, and stays so
 }
 
 func newGates(env Env) (*gates, error) {
@@ -32,6 +34,11 @@ func newGates(env Env) (*gates, error) {
 	s.start()
 	g := &gates{env: env, shared: s, random: rand.Float64}
 	g.fill = g.newHost
+	most := env.Settings.MaxPerHost
+	if g.follow = most == 0 || most == env.Workers; g.follow {
+		most = env.Workers
+	}
+	g.most.Store(int64(most))
 	g.hosts.most = mostHosts
 	g.hosts.idle, g.hosts.gone = g.idle, g.gone
 	return g, nil
@@ -105,10 +112,7 @@ func (g *gates) newHost(r *row[host]) {
 	h.gates, h.name, h.begun = g, r.host, never
 	h.peer = g.shared.peers.use(r.host, func(p *row[peer]) { p.value.init() })
 	h.buckets = g.shared.buckets(&h.peer.value, s.Limit)
-	h.most = s.MaxPerHost
-	if h.most == 0 {
-		h.most = g.env.Workers
-	}
+	h.most = int(g.most.Load())
 	if s.Adaptive && h.most > 0 {
 		h.adaptive = newAdaptive(h.most)
 	}
@@ -119,6 +123,30 @@ func (g *gates) newHost(r *row[host]) {
 	}
 	h.breaker = breaker{set: s.Breaker, state: closed, random: g.random}
 	h.budget = newBudget(float64(s.RetryBudget))
+}
+
+// resize says how many workers there are now.
+func (g *gates) resize(workers int) {
+	if !g.follow {
+		return
+	}
+	g.most.Store(int64(workers)) // first: hosts that come from here on go by it
+	var wakes []func()
+	g.hosts.each(func(r *row[host]) {
+		h := &r.value
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.most = workers
+		if h.adaptive != nil {
+			h.adaptive.resize(workers)
+		}
+		if wake := h.next(); wake != nil {
+			wakes = append(wakes, wake)
+		}
+	})
+	for _, wake := range wakes {
+		wake()
+	}
 }
 
 // idle says whether nothing is lost when a host is forgotten.

@@ -136,6 +136,14 @@ func (l *limited) Report() (r pipeline.Report) {
 	return r
 }
 
+// Resize implements pipeline.Resizer.
+func (l *limited) Resize(workers int) {
+	l.gates.resize(workers)
+	if r, ok := l.stage.(pipeline.Resizer); ok {
+		r.Resize(workers)
+	}
+}
+
 // Close closes the stage.
 func (l *limited) Close() (err error) {
 	if c, ok := l.stage.(io.Closer); ok {

@@ -57,7 +57,7 @@ func (s *Shared) SetRate(name string, r settings.Rate, burst int) (was, is RateS
 		wakes = b.set(is, time.Now())
 	}
 	s.mu.Unlock()
-	s.peers.each(func(p *peer) { wakes = append(wakes, s.setAt(p, name, is)...) })
+	s.peers.each(func(r *row[peer]) { wakes = append(wakes, s.setAt(&r.value, name, is)...) })
 	for _, wake := range wakes {
 		wake()
 	}

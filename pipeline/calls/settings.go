@@ -9,7 +9,7 @@ import (
 // Settings stand beside the name of a stage that waits for somebody else.
 type Settings struct {
 	Limit       []string        `yaml:"limit" commas:"true" doc:"rates of limits.rates that calls keep to, by name: one, or several"`
-	MaxPerHost  int             `yaml:"max_per_host" min:"1" max:"65536" doc:"most calls at once to one host or database; default: workers, or what the stage says"`
+	MaxPerHost  int             `yaml:"max_per_host" min:"1" max:"65536" doc:"most calls at once to one host or database; default: workers, or what the stage says. As many as there are workers it stays as many when these are changed while it runs"`
 	Adaptive    bool            `yaml:"adaptive" doc:"calls at once to one host are as many as it answers without getting slower, at most max_per_host"`
 	Breaker     BreakerSettings `yaml:"breaker" doc:"when a host that fails is left alone; off: never"`
 	Cache       *CacheSettings  `yaml:"cache" doc:"keep answers for a while; without it none is kept"`

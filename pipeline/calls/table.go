@@ -91,6 +91,15 @@ func (t *table[V]) front(r *row[V]) {
 
 func (r *row[V]) unlink() { r.prev.next, r.next.prev = r.next, r.prev }
 
+// each calls f for each row. It may not use the table.
+func (t *table[V]) each(f func(*row[V])) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.byHost {
+		f(r)
+	}
+}
+
 // clear forgets what is not used, whether it is idle or not.
 func (t *table[V]) clear() {
 	t.mu.Lock()
@@ -105,14 +114,5 @@ func (t *table[V]) clear() {
 	t.mu.Unlock()
 	for _, r := range gone {
 		t.gone(&r.value)
-	}
-}
-
-// each calls f for each row, with the table locked.
-func (t *table[V]) each(f func(*V)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, r := range t.byHost {
-		f(&r.value)
 	}
 }

@@ -158,6 +158,7 @@ func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
 			Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
 		}
 	}
+	step.MostWorkers, step.MostWhy = s.MostWorkers()
 	if kept, ok := b.env.Kept.step(s.Name); ok {
 		step.Stage, step.Splitter = kept.Stage, kept.Splitter
 		return step, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/penstockio/penstock/pipeline/admin"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
@@ -29,6 +30,7 @@ type commands struct {
 	ended   bool // nothing is said of commands any more
 
 	level levels
+	rates *calls.Shared // of all pipelines; nil: they have none
 }
 
 // open has commands be taken, until close.

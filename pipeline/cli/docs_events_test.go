@@ -29,12 +29,14 @@ var otherNames = []string{
 	"connections.max.reauth.ms", "max.message.bytes", "offsets.retention.minutes", "retention.ms", "transaction.timeout.ms", // settings of Kafka
 	"tls_config", "scrape_native_histograms", "job_name", "relabel_configs", // of Prometheus
 	"dropped_total", "written_total", // in log of /api/v1/stats
-	"not_kafka",                     // an error_type of brokers
-	"last_seen",                     // a key that a program of queries.md makes
-	"pipeline_extracted",            // Loki's name for a key that is a label too
-	"penstock.log",                  // a file
-	"default_transaction_read_only", // of PostgreSQL
-	"auth_enabled",                  // of Loki
+	"left_out",                                                                  // in the lines of /api/v1/tap
+	"not_kafka",                                                                 // an error_type of brokers
+	"last_seen",                                                                 // a key that a program of queries.md makes
+	"pipeline_extracted",                                                        // Loki's name for a key that is a label too
+	"penstock.log",                                                              // a file
+	"default_transaction_read_only",                                             // of PostgreSQL
+	"auth_enabled",                                                              // of Loki
+	"log_dropped_total", "e2e_ms", "latency_ms", "rate_errors", "rate_rejected", // members of top --json
 }
 
 // gaps are the reasons of source.gap.

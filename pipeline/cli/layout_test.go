@@ -26,6 +26,8 @@ const (
 	franz   = "github.com/twmb/franz-go"
 	conc    = "github.com/sourcegraph/conc"
 	zero    = "github.com/rs/zerolog"
+
+	otelName = "go.opentelemetry.io"
 )
 
 // A listed package is what `go list -json` says of one.
@@ -66,10 +68,10 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/source/letters"}, own: contract("pipeline/deadletter", "pipeline/fixture", "pipeline/internal/keptfile"), others: []string{"golang.org/x/time/rate"}},
 	{packages: []string{"pipeline/source/tail"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture", "pipeline/internal/keptfile"), others: []string{}},
 	{packages: []string{"pipeline/source/http"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/server", "pipeline/textformat", "pipeline/internal/keptfile"), others: []string{"github.com/klauspost/compress"}},
-	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch")},
+	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch", "pipeline/tracing")},
 	{packages: []string{"sinks/lines"}, own: contract("pipeline/fixture")},
 	{packages: []string{"pipeline/textformat"}, own: []string{"pipeline/jsontext"}, others: []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "golang.org/x/text"}},
-	{packages: []string{"pipeline/calls"}, own: contract("pipeline/event")},
+	{packages: []string{"pipeline/calls"}, own: contract("pipeline/event", "pipeline/tracing")},
 	{packages: []string{"stages/scrape/robotstxt"}, own: []string{}, others: []string{}},
 	{packages: []string{"stages/scrape/webpage"}, own: []string{"pipeline/jsontext"}, others: []string{"github.com/andybalholm/cascadia", "golang.org/x/net/html"}},
 	{packages: []string{"pipeline/redact"}, own: contract("pipeline/deadletter"), others: []string{}},
@@ -77,10 +79,12 @@ var importRules = []importRule{
 	{packages: []string{"sinks/websocket"}, own: contract("pipeline/expr", "pipeline/event", "pipeline/fixture", "pipeline/server"),
 		others: []string{"github.com/coder/websocket", "golang.org/x/net/html"}},
 	{packages: []string{"sinks"}, own: contract("pipeline/calls", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/database", "pipeline/redisserver", "pipeline/event", "sinks/lines")},
-	{packages: []string{"pipeline/config"}, own: contract("pipeline/redact", "pipeline/calls", "pipeline/engine", "pipeline/expr", "pipeline/secretfiles", "pipeline/internal/listen", "pipeline/internal/smallfile")},
+	{packages: []string{"pipeline/tracing"}, own: []string{"pipeline"}, others: []string{}},
+	{packages: []string{"pipeline/trace"}, own: contract("pipeline/engine", "pipeline/client", "pipeline/tracing"), others: []string{otelName, "google.golang.org/protobuf"}},
+	{packages: []string{"pipeline/config"}, own: contract("pipeline/client", "pipeline/redact", "pipeline/calls", "pipeline/engine", "pipeline/expr", "pipeline/secretfiles", "pipeline/internal/listen", "pipeline/internal/smallfile")},
 	{packages: []string{"pipeline/database"}, own: []string{"pipeline/settings", "pipeline/jsontext", "pipeline/client"}},
 	{packages: []string{"pipeline/redisserver"}, own: contract("pipeline/client", "pipeline/secretfiles", "pipeline/tlsfiles"), others: []string{"github.com/redis/go-redis/v9"}},
-	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tlsfiles", "pipeline/secretfiles")},
+	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tracing", "pipeline/tlsfiles", "pipeline/secretfiles")},
 	{packages: []string{"pipeline/expr"}, own: contract("pipeline/event", "pipeline/textformat")},
 	{packages: []string{"pipeline/fixture"}, own: contract("pipeline/event")},
 	{packages: []string{"pipeline/pipelinetest"}, own: contract("pipeline/engine", "pipeline/event")},
@@ -88,7 +92,7 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/admin"}, own: contract("pipeline/engine", "pipeline/event", "pipeline/server", "pipeline/internal/listen")},
 	{packages: []string{"pipeline/top"}, own: []string{"pipeline/event"}, others: []string{"charm.land/bubbletea/v2", "github.com/clipperhouse/displaywidth"}},
 	{packages: []string{"pipeline/deadletter"}, own: contract("pipeline/fixture", "pipeline/expr", "pipeline/event"), others: []string{}},
-	{packages: []string{"pipeline/metrics"}, own: contract("pipeline/engine", "pipeline/event"), others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
+	{packages: []string{"pipeline/metrics"}, own: contract("pipeline/engine", "pipeline/event"), others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf"}},
 	{packages: []string{"pipeline/dashboards"}, own: []string{"pipeline/event", "pipeline/metrics", "pipeline/dashboards"}},
 	{packages: []string{"pipeline/tlsfiles"}, own: []string{"pipeline/internal/smallfile"}, others: []string{}},
 	{packages: []string{"pipeline/secretfiles"}, own: contract("pipeline/internal/smallfile"), others: []string{}},
@@ -137,6 +141,8 @@ func wrongImport(pkg, imp string) string {
 		return "kafka-go stays in pipeline/kafka"
 	case under(imp, franz) && pkg != "pipeline/kafka/kafkatest" && pkg != "pipeline/cli":
 		return "franz-go is for kafkatest, tests, and the dev and demo commands"
+	case under(imp, otelName) && !under(pkg, "pipeline/trace"):
+		return "OpenTelemetry stays in pipeline/trace"
 	case isOwn && !rule.allows(pkg, own):
 		return "the import direction of docs/architecture.md does not have it"
 	case !isOwn && strings.Contains(first, ".") && rule.others != nil &&

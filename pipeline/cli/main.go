@@ -85,7 +85,7 @@ type globals struct {
 // configuration; 3 the environment (broker, database, port, credentials); 4 an expectation
 // was not met; 5 the drain budget ran out; 130 and 143 a second signal.
 //
-// It handles SIGINT, SIGTERM, SIGHUP and, where the system has it, SIGUSR1 while it runs. It
+// It handles SIGINT, SIGTERM, SIGHUP and, where the system has them, SIGUSR1 and SIGUSR2 while it runs. It
 // may be called once.
 func Main(kinds ...config.Kind) int {
 	s := streams{os.Stdin, os.Stdout, os.Stderr}
@@ -248,7 +248,7 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
 		{"Run", []*cobra.Command{newRun(g), newDev(g), newReplay(g), newDemo(g)}},
 		{"Write and check", []*cobra.Command{newInit(g), newCheck(g), newEval(g), newTest(g), newList(g), newConfig(g), newGraph(g)}},
 		{"Steer", []*cobra.Command{newPause(g), newResume(g), newDrain(g), newReload(g), newWorkers(g), newRate(g), newSkip(g), newUnskip(g), newLogLevel(g)}},
-		{"Look", []*cobra.Command{newTop(g), newStatus(g), newWhy(g), newProbe(g), newLag(g), newDeadLetter(g), newLogs(g), newDashboards(g), newVersion(g), newMan(g)}},
+		{"Look", []*cobra.Command{newTop(g), newStatus(g), newWhy(g), newProbe(g), newLag(g), newTap(g), newDeadLetter(g), newLogs(g), newDashboards(g), newVersion(g), newMan(g)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
 		for _, c := range group.commands {

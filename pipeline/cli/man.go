@@ -95,7 +95,7 @@ func (m *manPage) write(root *cobra.Command, date string) {
 		m.line(".TP\n.I %s\n%s", roff(f[0]), roff(f[1]))
 	}
 	m.line(".SH SIGNALS")
-	m.text("SIGTERM and SIGINT end it within the drain budget, a second one at once. SIGHUP asks for a reload, SIGUSR1 for a log line for each record in flight.")
+	m.text("SIGTERM and SIGINT end it within the drain budget, a second one at once. SIGHUP asks for a reload, SIGUSR1 for a log line for each record in flight, SIGUSR2 for lines for debugging for ten minutes.")
 	m.line(".SH SEE ALSO\n.BR systemctl (1),\n.BR systemd.service (5)")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,10 +44,10 @@ func (p *process) obey(ctx context.Context, c admin.Command) (admin.Done, error)
 
 // setRate changes a rate of limits.rates, which all pipelines of the process share.
 func (p *process) setRate(c admin.Command) (admin.Done, error) {
-	if p.rates == nil {
+	if p.commands.rates == nil {
 		return admin.Done{}, never("the process has no rates")
 	}
-	was, is, err := p.rates.SetRate(c.Rate, c.Per, c.Burst)
+	was, is, err := p.commands.rates.SetRate(c.Rate, c.Per, c.Burst)
 	var none *calls.NoRateError
 	switch {
 	case errors.As(err, &none):
@@ -119,9 +120,9 @@ func (m *managedPipeline) hasEnded() bool {
 
 // hold pauses and resumes a pipeline, or one lane of it.
 func (p *process) hold(to engine.Controller, c admin.Command) (admin.Done, error) {
-	is := "paused"
+	is, was := pausedState, p.heldState(c)
 	if c.Verb == admin.VerbResume {
-		is = "running"
+		is = runningState
 	}
 	var err error
 	switch {
@@ -140,7 +141,28 @@ func (p *process) hold(to engine.Controller, c admin.Command) (admin.Done, error
 	if err != nil {
 		return admin.Done{}, unfit(err)
 	}
-	return admin.Done{Is: is}, nil
+	return admin.Done{Was: was, Is: is}, nil
+}
+
+// What a pipeline or a lane was and is, of pause and resume.
+const pausedState, runningState = "paused", "running"
+
+// heldState says whether what a command names is paused by a command; "": that is not known.
+func (p *process) heldState(c admin.Command) string {
+	m, err := p.pipelineOf(c.Pipeline)
+	if err != nil {
+		return ""
+	}
+	s, ok := withinSecond(m.runner.Snapshot)
+	switch {
+	case !ok:
+		return ""
+	case c.Lane != "" && slices.Contains(s.PausedLanes, c.Lane), c.Lane == "" && s.PausedBy == "command":
+		return pausedState
+	case c.Lane == "" && s.PausedBy != "": // which hides whether a command has, too
+		return ""
+	}
+	return runningState
 }
 
 // mostNamed is how many names an error lists.

@@ -86,7 +86,7 @@ func (s *steeredRunner) UnskipRecord(at pipeline.Position)     { s.note("unskip 
 // steer runs a process of steered runners, which has a rate.
 func steer(runners ...*steeredRunner) (*supervised, func(admin.Command) string) {
 	s := superviseAs(func(p *process) {
-		p.rates = calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 100, Per: time.Second}, Burst: 10, Per: "process"}})
+		p.commands.rates = calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 100, Per: time.Second}, Burst: 10, Per: "process"}})
 	}, runners...)
 	synctest.Wait()
 	return s, func(c admin.Command) string {
@@ -119,10 +119,10 @@ func TestEachCommandDoesWhatItSays(t *testing.T) {
 		said, steers string
 		event        string // some of its members
 	}{
-		{admin.Command{Verb: "pause"}, "> paused", "pause", `"is":"paused"`},
-		{admin.Command{Verb: "resume"}, "> running", "resume", `"is":"running"`},
-		{admin.Command{Verb: "pause", Lane: "t/3"}, "> paused", "pause t/3", `"lane":"t/3"`},
-		{admin.Command{Verb: "resume", Lane: "t/3"}, "> running", "resume t/3", `"lane":"t/3"`},
+		{admin.Command{Verb: "pause"}, "running > paused", "pause", `"is":"paused"`},
+		{admin.Command{Verb: "resume"}, "running > running", "resume", `"is":"running"`},
+		{admin.Command{Verb: "pause", Lane: "t/3"}, "running > paused", "pause t/3", `"lane":"t/3"`},
+		{admin.Command{Verb: "resume", Lane: "t/3"}, "running > running", "resume t/3", `"lane":"t/3"`},
 		{admin.Command{Verb: "pause", Lane: "t/4"}, `404 there is no lane "t/4" in the pipeline p1: there is t/3`, "pause t/4", `"outcome":"refused"`},
 		{admin.Command{Verb: "workers", Step: "weather", Workers: 32}, "8 > 32", "weather 32 workers", `"step":"weather"`},
 		{admin.Command{Verb: "workers", Step: "wether", Workers: 32}, `404 there is no step "wether" in the pipeline p1: there is filter, weather`, "wether 32 workers", `"outcome":"refused"`},

@@ -212,9 +212,10 @@ func TestThePage(t *testing.T) {
 	p.waitFor(stateShown + ` === 'running'`)
 	p.waitFor(`parseFloat(` + figure("out") + `) > 0`)
 	p.waitFor(graphAndTableAgree)
+	p.waitFor(`[...document.querySelectorAll('#log li span')].some(e => e.textContent === 'ready')`)
+	p.waitFor(`document.querySelectorAll('#partitions tbody tr').length === 4 && document.querySelectorAll('#why li').length > 0`)
 	d.pause.Store(0)
-	p.waitFor(stateShown + ` === 'idle' && ` + figure("lag") + ` === '0'`)
-	p.waitFor(`document.getElementById('tiles').textContent.includes('400 in all')`)
+	p.waitFor(figure("lag") + ` === '0' && document.getElementById('tiles').textContent.includes('400 in all')`)
 	p.quiet()
 	d.stop()
 }

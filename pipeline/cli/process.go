@@ -12,6 +12,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/trace"
 )
 
 const (
@@ -32,6 +33,8 @@ type process struct {
 	drain     time.Duration
 	signals   <-chan os.Signal
 	started   time.Time
+
+	traces *trace.Traces // nil: nothing is traced
 
 	terminal bool // it runs in a terminal, and ends when that is closed
 	failFast bool // the first pipeline that fails ends all
@@ -118,6 +121,7 @@ func (p *process) run(ctx context.Context) int {
 	cancel()
 	<-watching // not for long: it waits a second at most for each call
 	p.commands.close()
+	p.closeTraces()
 	return p.stopped()
 }
 

@@ -30,8 +30,8 @@ func newRun(g *globals) *cobra.Command {
 
 SIGTERM and SIGINT stop reading, hand back what has not begun, finish the rest within the drain budget, commit,
 and exit with 0.
-A second one ends the process at once. SIGUSR1 writes one log line for each record in flight (not on Windows, which has
-no such signal).
+A second one ends the process at once. SIGUSR1 writes one log line for each record in flight, SIGUSR2 has the log show more for
+ten minutes (not on Windows, which has no such signals).
 
 A mistake in any file keeps all pipelines from starting (exit code 2). From then on each is on its own: when one fails,
 at the start or later, the others go on. It stays down until the process is started again; /livez and /readyz fail and
@@ -201,7 +201,10 @@ func (p *process) start(ctx context.Context, set *config.Set) int {
 	logProblems(p.events, set.Warnings)
 	p.events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
 
-	all, err := p.prepare(ctx, set, standIns{})
+	if err := p.openTraces(set); err != nil {
+		return p.neverRan(err, nil)
+	}
+	all, err := p.prepare(ctx, set, standIns{change: p.traced(set)})
 	var endpoint *admin.Server
 	if err == nil && p.signal == nil && slices.ContainsFunc(all, (*assembled).canStart) {
 		endpoint, err = p.serve(set)
@@ -326,7 +329,7 @@ func (p *process) addPipelines(all []*assembled) error {
 			a.discard()
 		}
 		if a.rates != nil {
-			p.rates = a.rates
+			p.commands.rates = a.rates
 		}
 		p.pipelines = append(p.pipelines, m)
 	}

@@ -10,7 +10,7 @@ import (
 func (p *process) metrics() http.Handler {
 	b := buildInfo()
 	return metrics.Handler(metrics.Options{
-		Snapshots: p.snapshots, Log: p.log.Counts,
+		Snapshots: p.snapshots, Log: p.log.Counts, Traces: p.traceCounts(),
 		Version: b.Version, Revision: b.Revision, Go: b.Go,
 		Config: p.config.figures,
 	})

@@ -248,12 +248,21 @@ func (r *running) untilStopping() {
 // get asks the administration endpoint.
 func (r *running) get(path string) (status int, body string) {
 	r.t.Helper()
+	return r.getAs(path, "")
+}
+
+// getAs is get that asks for a type.
+func (r *running) getAs(path, accept string) (status int, body string) {
+	r.t.Helper()
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", r.socket)
 	}}}
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if accept != "" {
+		req.Header.Set("Accept", accept)
 	}
 	resp, err := c.Do(req)
 	if err != nil {

@@ -180,7 +180,8 @@ func newSkip(g *globals) *cobra.Command {
 		Use:   "skip WHAT [FILE|DIR...]",
 		Short: "Have records that hold others up go to the dead letters",
 		Long: `Have the records of one key go to the dead letters of a running pipeline with the reason skipped, those that come and those that a step works on; or one record. WHAT is the
-position of the record, as penstock why has it (orders/3@4711), or a key with --key. It ends with unskip, or with the process; that of one record when the record is done. The log names a key by its hash alone; the shell may remember what was
+position of the record, as penstock why has it (orders/3@4711), or a key with --key: the one that orders the pipeline where
+keys do, and else the record's own. It ends with unskip, or with the process; that of one record when the record is done. The log names a key by its hash alone; the shell may remember what was
 typed.
 ` + steersWhom,
 		Example: `  penstock skip orders/3@4711 late-flights.yaml

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // value is that of a field whose name has the form of http.Header.
@@ -14,6 +17,25 @@ func value(h http.Header, name string) string {
 		return lines[0]
 	}
 	return ""
+}
+
+// traced gives the header of a request with that of the trace that the call is part of, if its server may be told. What the file
+// gives itself stays.
+func (h *HTTP) traced(r Request, t tracing.Context) http.Header {
+	u, err := url.Parse(r.URL)
+	if err != nil || !t.Tells(u, h.options.Egress == nil) { // what is wrong with the address is said elsewhere
+		return r.Header
+	}
+	out := r.Header.Clone()
+	if out == nil {
+		out = http.Header{}
+	}
+	for _, add := range t.Call() {
+		if name := http.CanonicalHeaderKey(add.Name); len(out[name]) == 0 && len(h.header[headerKey(name)]) == 0 {
+			out[name] = []string{string(add.Value)}
+		}
+	}
+	return out
 }
 
 // CheckHeader refuses a header that would change the request's structure.

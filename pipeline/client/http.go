@@ -18,6 +18,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/tlsfiles"
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // HTTPOptions are the settings of an HTTP client. Zero stands for the default.
@@ -26,6 +27,8 @@ type HTTPOptions struct {
 	// all of them are kept open between calls. To several hosts together four times as
 	// many are, at most. 0: 64
 	Slots int
+	// Most is the most connections to a host, where more calls than Slots may come to run at once. 0: Slots
+	Most int
 	// MaxBytes is the most bytes of an answer, decoded. 0: 1 MiB
 	MaxBytes int64
 	// Header goes with every request, unless the request sets a field itself. It is
@@ -93,6 +96,7 @@ const maxRedirects = 5
 // that cannot be used is an EnvironmentError.
 func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	o.Slots = max(orElse(o.Slots, 64), 1)
+	o.Most = max(o.Most, o.Slots)
 	o.MaxBytes = orElse(o.MaxBytes, 1<<20)
 	o.Timeout = orElse(o.Timeout, 5*time.Minute)
 	if err := o.HTTP2.Validate(); err != nil {
@@ -219,6 +223,9 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		defer cancel()
 	}
 	x := attempt{ctx: ctx, address: r.Address, limit: timeLeft(ctx)}
+	if t := tracing.Of(ctx); t != nil {
+		r.Header = h.traced(r, t)
+	}
 	var err error
 	if x.req, err = h.request(ctx, r); err != nil {
 		return nil, err

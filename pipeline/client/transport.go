@@ -83,7 +83,7 @@ func (h *HTTP) newTransport() *transport {
 		// every call of a pool of 64.
 		MaxIdleConns:           4 * h.options.Slots,
 		MaxIdleConnsPerHost:    h.options.Slots,
-		MaxConnsPerHost:        h.options.Slots,
+		MaxConnsPerHost:        h.options.Most,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    connectLimit,
 		MaxResponseHeaderBytes: readHead,
@@ -105,7 +105,7 @@ func (h *HTTP) newTransport() *transport {
 	}
 	if h.options.HTTP2 == HTTP2On {
 		t.MaxResponseHeaderBytes = readHeadOfH2
-		return &transport{t, newStreams(t, h.options.Slots)}
+		return &transport{t, newStreams(t, h.options.Most)}
 	}
 	return &transport{Transport: t}
 }

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline/internal/listen"
+	"github.com/penstockio/penstock/pipeline/redact"
 	"github.com/penstockio/penstock/pipeline/secretfiles"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -22,6 +24,7 @@ type Admin struct {
 	Hosts     []string        `yaml:"hosts" commas:"true" doc:"names that requests may be addressed to, beside localhost, the host of listen and plain addresses: one, or several"`
 	Page      bool            `yaml:"page" doc:"answer / with a page for browsers that shows the pipelines live"`
 	Pprof     bool            `yaml:"pprof" doc:"answer /debug/pprof/ too: profiles of the process, which cost it time while they are taken"`
+	Tap       *AdminTap       `yaml:"tap" doc:"what penstock tap and /api/v1/tap may show of the records that pass a step while the process runs; without it nobody can look at any; the endpoint has to be a unix socket, or to have a token"`
 
 	Commands         bool            `yaml:"commands" doc:"take commands too: pause, resume, drain, reload and others; they need a token, or a unix socket"`
 	CommandToken     settings.Secret `yaml:"command_token" doc:"has to come with commands, in place of token, so that who may look may not steer; is taken for everything else too"`
@@ -30,6 +33,16 @@ type Admin struct {
 
 // SetDefaults implements the defaults of settings that stand within others.
 func (a *Admin) SetDefaults() { a.Page = true }
+
+// AdminTap says what may be seen of records at the endpoint.
+type AdminTap struct {
+	Values bool             `yaml:"values" required:"true" doc:"show keys, headers and values; with false a record is where it stands, its time, how large it is and what becomes of it"`
+	Redact *redact.Settings `yaml:"redact" doc:"what is taken out of each record before it is shown, also where a step has put it under another name; what the pipeline's dead_letter.redact names is taken out in any case"`
+	Rate   settings.Rate    `yaml:"rate" doc:"most records a second that one tap shows; a tap may ask for fewer"`
+}
+
+// SetDefaults implements the defaults of settings that stand within others.
+func (t *AdminTap) SetDefaults() { t.Rate = settings.Rate{N: 100, Per: time.Second} }
 
 // AdminTLS is the certificate of the endpoint.
 type AdminTLS struct {
@@ -54,6 +67,7 @@ func (d *decoder) admin(p *Pipeline) {
 	n := d.places["admin.listen"]
 	at, err := listen.Parse(p.Admin.Listen)
 	d.adminToken(p.Admin, err == nil && !at.Local())
+	d.adminTap(p.Admin, err == nil && at.Socket != "")
 	d.adminCommands(p.Admin, at, err == nil)
 	if n == nil || n.kind != scalarNode || n.null {
 		return
@@ -90,6 +104,18 @@ func (d *decoder) admin(p *Pipeline) {
 	if missing != "" && !d.damaged {
 		d.errorAt(n, "admin.listen is reachable from other machines, and the endpoint has "+missing,
 			"write 127.0.0.1:"+at.Port+", or unix:/path; or give it tls: {cert: …, key: …} and token_file: …")
+	}
+}
+
+// adminTap checks that not every user of the machine sees records: on a loopback address without a token he could.
+func (d *decoder) adminTap(a *Admin, socket bool) {
+	n := d.keys["admin.tap"]
+	if n == nil || a.Tap == nil || socket || d.damaged || d.places["admin.listen"] == nil {
+		return
+	}
+	if a.Token == "" && a.TokenFile == "" && !d.given("admin.token") && !d.given("admin.token_file") {
+		d.errorAt(n, "admin.tap shows records, and every user of the machine can ask the endpoint: it has no token",
+			"write token_file: … beside it, or listen: unix:/path, to which only the user of the process can connect")
 	}
 }
 

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -92,6 +93,30 @@ func TestAdminSocketFits(t *testing.T) {
 	}
 	if fits == 0 || fits == 25 {
 		t.Errorf("%d of 25 paths fit", fits)
+	}
+}
+
+// TestAdminTapNeedsMoreThanTheMachine: records are shown where a token or the mode of a socket says who asks, and nowhere else; and the file
+// has to say whether values are.
+func TestAdminTapNeedsMoreThanTheMachine(t *testing.T) {
+	const open = "a.yaml:6:35: admin.tap shows records, and every user of the machine can ask the endpoint: it has no token"
+	for admin, want := range map[string]string{
+		"{listen: '127.0.0.1:9600', tap: {values: true}}":                                                     open,
+		"{listen: '127.0.0.1:9600', tap: {values: true}, token: canary-canary}":                               "",
+		"{listen: '127.0.0.1:9600', tap: {values: true}, token_file: token}":                                  "",
+		"{listen: 'unix:s', tap: {values: false, rate: 5/m, redact: {fields: [a], headers: [b], key: true}}}": "",
+		"{listen: 'unix:s', tap: {}}":                                                                         `a.yaml:6:27: tap has no "values", which is required`,
+		"{listen: 'unix:s', tap: {values: true, redact: {}}}":                                                 "a.yaml:6:47: redact: a redact does nothing: write at least one of fields, headers, key",
+	} {
+		dir := put(t, map[string]string{"a.yaml": named("a") + "admin: " + admin + "\n"})
+		set, err := loader().Load(filepath.Join(dir, "a.yaml"))
+		if got := found(dir, err); got != cmp.Or(want, "<nil>") {
+			t.Errorf("%s: found\n%s\nwant\n%s", admin, got, want)
+			continue
+		}
+		if err == nil && set.Process.Admin.Tap == nil {
+			t.Errorf("%s: no tap", admin)
+		}
 	}
 }
 

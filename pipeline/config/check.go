@@ -41,6 +41,7 @@ func (d *decoder) check(p *Pipeline) {
 	}
 	d.delivery(p)
 	d.admin(p)
+	d.traces(p)
 	d.components(p)
 	d.doubts(p)
 }
@@ -171,6 +172,17 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 
 // mostWorkers is as many as a file may write.
 const mostWorkers = engine.MaxWorkers
+
+// MostWorkers is how many workers the step may be given while it runs, and why there may be no more. 0: as many as any.
+func (s *Stage) MostWorkers() (most int, why string) {
+	switch {
+	case s.Kind.OneByOne:
+		return 1, s.Kind.Name + " remembers, so its records come one after another"
+	case s.Kind.Slots != nil && s.Settings != nil:
+		return max(min(s.Kind.Slots(s.Settings), mostWorkers), s.Workers), s.Kind.Name + " can make no more calls at once"
+	}
+	return 0, ""
+}
 
 // slots fills in and checks how many workers a waiting step has.
 func (d *decoder) slots(s *Stage, path string) {

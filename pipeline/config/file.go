@@ -52,9 +52,10 @@ func (p *Pipeline) Place(path string) string {
 
 // Process holds the settings that all pipelines of a process share.
 type Process struct {
-	Limits Limits `yaml:"limits" doc:"what the process may hold at once, and how long it may go on when asked to stop"`
-	Admin  *Admin `yaml:"admin" doc:"the HTTP endpoint for health and figures; without it nothing listens"`
-	Log    Log    `yaml:"log" doc:"log lines and events"`
+	Limits Limits  `yaml:"limits" doc:"what the process may hold at once, and how long it may go on when asked to stop"`
+	Admin  *Admin  `yaml:"admin" doc:"the HTTP endpoint for health and figures; without it nothing listens"`
+	Log    Log     `yaml:"log" doc:"log lines and events"`
+	Traces *Traces `yaml:"traces" doc:"spans of OpenTelemetry for some records, sent to a collector; without it nothing is traced, and headers like traceparent are passed on as they are"`
 }
 
 // Limits bound what a process holds.

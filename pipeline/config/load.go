@@ -303,7 +303,8 @@ func mergeProcess(decoders []*decoder, pipelines []*Pipeline) (merged Process, f
 		d := decoders[i]
 		eachSetting(reflect.ValueOf(&p.Process).Elem(), reflect.ValueOf(&merged).Elem(), "", func(path string, have, into reflect.Value) {
 			n := d.places[path]
-			if n == nil || n.kind != scalarNode && n.kind != sequenceNode {
+			mapping := n != nil && n.kind == mappingNode && have.Kind() == reflect.Map && path != "limits.rates" // see mergeRates
+			if n == nil || n.kind != scalarNode && n.kind != sequenceNode && !mapping {
 				return
 			}
 			before, ok := first[path]

@@ -96,8 +96,8 @@ func lokiFailures() []Alert {
 		{
 			Name: "PenstockPaused", Severity: Page,
 			Expr:    counted("pipeline.paused", "10m", "pipeline") + "\nor\n" + paused.logql(), // a pause may be longer than that
-			Summary: "Pipeline {{ $labels.pipeline }} pauses: too many of its records are rejected.",
-			Runbook: "More of the last records were rejected than its file allows. This is an outage, and not a bad record: look at what rejects them before the pause ends.",
+			Summary: "Pipeline {{ $labels.pipeline }} pauses: too many of its records are rejected, or somebody has paused it.",
+			Runbook: "`paused_by` in pipeline.stats says which. By command: it goes on when it is resumed. By dead_letter_budget: more of the last records were rejected than its file allows. This is an outage, and not a bad record: look at what rejects them before the pause ends.",
 		},
 		{
 			Name: "PenstockBreakerOpen", Severity: Page, For: 5 * time.Minute,

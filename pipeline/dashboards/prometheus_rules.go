@@ -82,8 +82,8 @@ func promProcessAlerts() []Alert {
 		{
 			Name: "PenstockPipelinePaused", Severity: Page,
 			Expr:    `max_over_time(penstock_pipeline_state{state="paused"}[10m]) == 1`,
-			Summary: "Pipeline {{ $labels.pipeline }} on {{ $labels.instance }} pauses: too many of its records are rejected.",
-			Runbook: "The budget of `dead_letter:` is used up, which is an outage and no single bad record. `penstock dead-letter ls FILE --by reason` says what fails. It goes on by itself after the pause, and pauses again while it fails.",
+			Summary: "Pipeline {{ $labels.pipeline }} on {{ $labels.instance }} pauses: too many of its records are rejected, or somebody has paused it.",
+			Runbook: "`paused_by` of `penstock status FILE --json` says which. By `command`: it goes on when it is resumed. By `dead_letter_budget`: the budget of `dead_letter:` is used up, which is an outage and no single bad record. `penstock dead-letter ls FILE --by reason` says what fails. It goes on by itself after the pause, and pauses again while it fails.",
 		},
 		{
 			Name: "PenstockCrashLoop", Severity: Page,

@@ -44,6 +44,7 @@ type admission struct {
 	heldBy    heldFor       // of one that is refused: what held it back
 	limit     *time.Timer   // refuses it; nil: none was needed yet
 	took      time.Duration // of the last call
+	heldLast  Cause         // what held it back at the gate that it has left last
 
 	failedAt   time.Time // when an attempt failed first; zero: none has
 	failedFrom time.Time // when that one began
@@ -54,6 +55,7 @@ type admission struct {
 func (sl *slot) admit() {
 	c := sl.c
 	if c.entry == nil {
+		c.tap(sl.s.tap, c.attempts == 0, time.Time{})
 		entry, err := sl.s.admitter.Admit(c.rec.rec, c.attempts+1)
 		if err == nil && entry == nil {
 			err = errNoCall
@@ -218,8 +220,7 @@ func (sl *slot) letIn() (in bool) {
 		s.leaveGate(c, now)
 	}
 	c.letOn(now)
-	c.started, c.host, c.leads, c.slot = now, sl.host, sl.leads, sl
-	sl.cut.begin()
+	c.started, c.host, c.leads = now, sl.host, sl.leads
 	if !c.attempting {
 		w.Begin(&c.Place)
 		c.begin(now, s.conf.Wait.Deadline)
@@ -265,7 +266,7 @@ func (sl *slot) call() (further bool) {
 		limit = t
 	}
 	sl.limit = limit.Sub(c.started)
-	ctx, cancel := context.WithDeadline(c.wl.lane.stepsCtx, limit)
+	ctx, cancel := context.WithDeadline(sl.traceAttempt(c.wl.lane.stepsCtx), limit)
 	sl.cut.arm(cancel)
 	sl.begun = true
 	err := c.entry.Do(ctx, c.rec.rec)
@@ -307,6 +308,7 @@ func (sl *slot) leave(err error) (counts bool) {
 	var r pipeline.CallResult
 	if sl.begun {
 		sl.begun = false
+		sl.endAttempt(entry, err, time.Now())
 		sl.cut.over()
 		c.took = time.Since(c.started)
 		r = pipeline.CallResult{Begun: true, Err: err, Took: c.took, Released: sl.s.win.released.Load(),
@@ -330,6 +332,7 @@ func (sl *slot) leaveAll(err error) {
 func (sl *slot) giveUp() {
 	sl.leaveAll(nil)
 	sl.s.outstanding.Add(-1)
+	sl.endStep(&judgement{verdict: giveUp}, nil, 0, time.Now())
 	c := sl.c
 	sl.c = nil
 	sl.s.book(c, judgement{verdict: giveUp}, increments{abandoned: 1}, time.Now(), 0)

@@ -33,6 +33,7 @@ const (
 type chunk struct {
 	lane   *lane
 	failed int          // how many of its records were rejected and travel on in their places
+	traced bool         // some of its records may be traced
 	seq    uint64       // its number in the channel that it was sent to last
 	taken  atomic.Int64 // when a worker took it, in nanoseconds since the start of the run
 
@@ -221,7 +222,7 @@ func (pl *pool) drop(c *chunk) {
 	c.mu.Lock()
 	clear(c.recs[:cap(c.recs)])
 	clear(c.spare[:cap(c.spare)])
-	c.recs, c.spare, c.lane, c.failed, c.from = c.recs[:0], c.spare[:0], nil, 0, 0
+	c.recs, c.spare, c.lane, c.failed, c.from, c.traced = c.recs[:0], c.spare[:0], nil, 0, 0, false
 	c.mu.Unlock()
 	pl.mu.Lock()
 	c.prev.next, c.next.prev = c.next, c.prev

@@ -41,6 +41,9 @@ func (w *cpuWorker) part() {
 	w.charge()
 	w.tell()
 	now := time.Now()
+	if c.traced {
+		w.traceChunk(now)
+	}
 	gone := c.recs[:w.i]
 	if w.moved {
 		gone = w.out
@@ -54,7 +57,7 @@ func (w *cpuWorker) part() {
 	head.mu.Lock()
 	head.recs = append(head.recs, gone...)
 	head.mu.Unlock()
-	head.failed = w.came + w.failed
+	head.failed, head.traced = w.came+w.failed, c.traced
 	c.mu.Lock()
 	n := copy(c.recs, c.recs[w.i:])
 	clear(c.recs[n:])
@@ -103,6 +106,9 @@ func (w *cpuWorker) end() {
 	w.charge()
 	w.tell()
 	now := time.Now()
+	if c.traced {
+		w.traceChunk(now)
+	}
 	spent := now.Sub(w.since)
 	s.outstanding.Add(-1)
 	gone := len(c.recs)

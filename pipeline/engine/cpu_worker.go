@@ -20,9 +20,7 @@ type cpuWorker struct {
 	moved bool   // what goes on is no longer the chunk as it came: it is in out
 	out   []item // what goes on, in order, when moved is set
 
-	dropped []item                            // filtered records
-	lost    []item                            // records that end as fate says
-	fate    outcome                           // abandoned, or returned when the chunk is behind the cut
+	ends
 	failed  int                               // records that were rejected here and travel on in their places
 	entered int64                             // records of the chunk that had not been rejected when it came
 	came    int                               // records before the cursor that had
@@ -30,6 +28,7 @@ type cpuWorker struct {
 	growth                                    // not charged yet
 	before  inside.Savepoint[pipeline.Record] // the record as it came, for OnErrorPass
 	parts   partCollector                     // of a splitter
+	tapping tapping                           // what taps see of the record at work
 	mask    int                               // the cursor is stored at records whose index has none of these bits: 0, or cursorEvery-1
 	emit    func(*pipeline.Record)            // parts.emit, made once
 	left    []inside.Extras                   // extras of filtered records, for the next records that need some
@@ -37,6 +36,13 @@ type cpuWorker struct {
 	known tally // what the budget of rejections knows of the chunk
 
 	since time.Time // when the chunk was taken
+}
+
+// Ends are the records of a chunk that do not go on.
+type ends struct {
+	dropped []item  // filtered records
+	lost    []item  // records that end as fate says
+	fate    outcome // abandoned, or returned when the chunk is behind the cut
 }
 
 // A growth is the bytes by which records of one batch have grown.
@@ -78,6 +84,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	c.cursor.Store(cursorAt(0, w.mask != 0))
 	c.at(s.index, stateRunning)
 	w.entered = int64(len(c.recs) - c.failed)
+	w.tapping.taps = s.tap.due(now, w.entered)
 	s.outstanding.Add(1)
 
 	m := s.meter
@@ -110,7 +117,7 @@ func (w *cpuWorker) stretch() (paused bool) {
 		return false
 	}
 	ctx := c.lane.stepsCtx
-	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
+	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0 || w.tapping.taps != nil
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
 			c.cursor.Store(cursorAt(w.i, w.mask != 0))
@@ -145,7 +152,7 @@ func (w *cpuWorker) stretch() (paused bool) {
 }
 
 // slowly works on a record where more is to be done than to call a stage: it came as a
-// rejected one, or the step splits, passes failed records on, or has an Undoer.
+// rejected one, or the step splits, passes failed records on, has an Undoer, or somebody looks at it.
 func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	s := w.s
 	if it.fail != nil {
@@ -159,6 +166,9 @@ func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	}
 	if s.undoer != nil {
 		it.enter(s.conf.Name, s.undoer)
+	}
+	if w.tapping.taps != nil {
+		w.tapping.before(it, w.since)
 	}
 	var err error
 	if s.conf.Stage != nil {
@@ -183,9 +193,21 @@ func (w *cpuWorker) panicked(err *pipeline.PanicError) {
 
 // take puts a record where its result belongs.
 func (w *cpuWorker) take(it item, err error) {
-	if err == nil && w.s.conf.Splitter != nil {
-		w.split(it)
+	side := w.settle(it, err)
+	if w.tapping.taps == nil {
 		return
+	}
+	if w.s.conf.Splitter != nil && err == nil && side == TapAfter {
+		w.tapping.end(side, it, w.parts.items, true, w.since)
+		return
+	}
+	w.tapping.end(side, it, []item{it}, false, w.since)
+}
+
+// settle is take without a look at what became of the record, which it gives as taps have it: a side, or 0 for abandoned.
+func (w *cpuWorker) settle(it item, err error) TapSide {
+	if err == nil && w.s.conf.Splitter != nil {
+		return w.split(it)
 	}
 	if err != nil {
 		w.tell()
@@ -194,12 +216,12 @@ func (w *cpuWorker) take(it item, err error) {
 		case drop:
 			w.remove()
 			w.dropped = append(w.dropped, it)
-			return
+			return TapFiltered
 		case giveUp:
 			w.known.skipped++
 			w.remove()
 			w.lost = append(w.lost, it)
-			return
+			return 0
 		case fail:
 			w.known.skipped++
 			it.fail = j.fail
@@ -209,7 +231,7 @@ func (w *cpuWorker) take(it item, err error) {
 			if it.fail.stop {
 				w.endWith()
 			}
-			return
+			return TapRejected
 		}
 		if j.restore {
 			w.c.mu.Lock() // somebody may be looking at its position
@@ -219,6 +241,7 @@ func (w *cpuWorker) take(it item, err error) {
 	}
 	w.grow(it, it.regrow())
 	w.keep(it)
+	return TapAfter
 }
 
 // maxLeft is how many extras of filtered records a worker keeps for the next ones.
@@ -264,17 +287,18 @@ func (w *cpuWorker) remove() {
 	}
 }
 
-func (w *cpuWorker) split(it item) {
+func (w *cpuWorker) split(it item) TapSide {
 	w.remove()
 	weight, ok := w.parts.join(it)
 	if !ok {
 		w.t.filtered++
 		w.dropped = append(w.dropped, it)
-		return
+		return TapFiltered
 	}
 	w.t.created += int64(len(w.parts.items) - 1)
 	w.out = append(w.out, w.parts.items...)
 	w.grow(it, weight)
+	return TapAfter
 }
 
 // grow adds what a record has gained to the bytes that are to be charged. They are charged in

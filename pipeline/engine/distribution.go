@@ -22,6 +22,8 @@ type distribution struct {
 type Histogram struct {
 	Count, Sum int64 // of the values; Sum is exact
 	Bars       []Bar // those that have a value, from small to large
+	// Exemplars are the last value of each bucket of DurationBounds that is of a traced record, from small to large.
+	Exemplars []Exemplar
 }
 
 // A Bar counts the values from From to To, both included. Below 256 they are the same, above

@@ -60,6 +60,15 @@ var PipelineFigures = join(
 				return s.Started
 			}},
 		{Admin: "timestamp", Value: func(s *Snapshot) any { return s.At }},
+		{Event: "paused_by", Admin: "paused_by",
+			Metric: texts("pipeline_paused", "by", "1 for what has the pipeline paused; missing while nothing has.", pauseReason, pausedByCommand),
+			Value:  func(s *Snapshot) any { return text(s.PausedBy) }},
+		{Event: "paused_lanes", Admin: "paused_lanes",
+			Metric: gauge("pipeline_paused_lanes", "Lanes, as of partitions or files, that are paused by command one by one."),
+			Value:  func(s *Snapshot) any { return int64(len(s.PausedLanes)) }},
+		{Event: "skipped", Admin: "skipped",
+			Metric: gauge("pipeline_skipped", "Keys and records that are skipped by command."),
+			Value:  func(s *Snapshot) any { return int64(s.Skipped) }},
 	},
 	countFigures("pipeline", func(s *Snapshot) *Counts { return &s.Counts }),
 	rateFigures(func(s *Snapshot) *Counts { return &s.Counts }),
@@ -173,8 +182,14 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 			return nil
 		}},
 	{Event: "paused", Admin: "paused",
-		Metric: gauge("partition_paused", "1 while no more of the partition is read, since too much of it waits at a step or a sink, else 0."),
+		Metric: gauge("partition_paused", "1 while no more of the partition is read, since too much of it waits at a step or a sink or a command has paused it, else 0."),
 		Value:  func(p *PartitionSnapshot) any { return p.Paused }},
+	{Event: "paused_by", Admin: "paused_by", Value: func(p *PartitionSnapshot) any {
+		if p.Commanded {
+			return pausedByCommand
+		}
+		return nil
+	}},
 }
 
 // StepFigures are those of step.stats, and of a step in /api/v1/stats.

@@ -42,9 +42,10 @@ type filler struct {
 	lanes  fifo.Queue[*lane] // with batches that wait
 	closed bool              // no batch will come any more
 
-	ready  []*chunk // chunks that are made, and not sent yet
-	hashed int      // how many records of the first of them have their key's hash
-	told   int      // of how many of these the budget of rejections knows
+	ready    []*chunk // chunks that are made, and not sent yet
+	hashed   int      // how many records of the first of them have their key's hash
+	told     int      // of how many of these the budget of rejections knows
+	untraced int      // how many records pass before the next one that the Tracer has chosen
 
 	// What is made at the moment.
 	lane     *lane
@@ -59,7 +60,11 @@ type filler struct {
 }
 
 func newFiller(p *shared, out *pipe) *filler {
-	return &filler{p: p, out: out, keys: p.plan().keys, wake: make(chan struct{}, 1)}
+	f := &filler{p: p, out: out, keys: p.plan().keys, wake: make(chan struct{}, 1)}
+	if p.opts.Tracer != nil {
+		f.untraced = p.opts.Tracer.Skip()
+	}
+	return f
 }
 
 // work sends what is made, or makes the next chunk of a lane. It gives false when
@@ -283,17 +288,22 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 		return false
 	}
 	f.pc = pc
+	headers := false
 	f.c.mu.Lock()
 	for i := range n {
 		it := item{&b.recs[at+i], &b.tracks[at+i]}
 		*it.track = track{piece: pc, index: uint8(index + i)}
 		if len(it.rec.Headers()) > 0 {
 			it.takeHistory()
+			headers = true
 		}
 		it.measure()
 		f.c.recs = append(f.c.recs, it)
 	}
 	f.c.mu.Unlock()
+	if f.p.traces {
+		f.trace(pc, b, at, n, index, headers)
+	}
 	f.weight += weight
 	if in.owed {
 		in.charge.grow(weight)
@@ -339,6 +349,9 @@ func (f *filler) send() {
 	}
 	if set := p.steer.skips.Load(); set != nil {
 		f.skip(c, set)
+	}
+	if p.taps.source.watched() {
+		p.taps.source.look(TapAfter, c.recs, nil, f.now)
 	}
 	n := copy(f.ready, f.ready[1:])
 	f.ready[n] = nil

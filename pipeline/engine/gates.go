@@ -196,6 +196,7 @@ func (s *waitStep) leaveGate(c *call, now time.Time) {
 		return
 	}
 	c.held += g.shutFor(now) - c.joined
+	c.heldLast = g.held.cause
 	c.gate = nil
 	if g.asker != c {
 		w.behind(g, -1)
@@ -283,6 +284,9 @@ func (c *call) letOn(now time.Time) {
 	}
 	d := now.Sub(c.heldSince)
 	c.heldSince = time.Time{}
+	if c.trace != nil {
+		c.trace.Held(c.heldLast, d, now)
+	}
 	if !c.began.IsZero() {
 		c.began, c.deadline = c.began.Add(d), c.deadline.Add(d)
 	}

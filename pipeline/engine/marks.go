@@ -26,6 +26,7 @@ type piece struct {
 
 	lane     *lane
 	replayed map[uint8]deadletter.History // of those of its records that come from the dead letters, by their places; nil: of none
+	traces   map[uint8]Trace              // of those of its records that are traced, likewise; written before the records are sent on
 }
 
 // advance moves the mark past what is done. The lane's lock is held.
@@ -82,7 +83,7 @@ func (l *lane) piece(in *laneBatch, read time.Time) *piece {
 	}
 	pc.Reset()
 	pc.oneByOne, pc.intact, pc.blocks, pc.begin, pc.end = false, false, 0, nil, nil
-	pc.from, pc.read, pc.time, pc.lane, pc.replayed = in, read, pipeline.NoTime, l, nil
+	pc.from, pc.read, pc.time, pc.lane, pc.replayed, pc.traces = in, read, pipeline.NoTime, l, nil, nil
 	return pc
 }
 

@@ -28,6 +28,7 @@ type meter struct {
 	fill, lastFill float64                // how full the queue was at most in this interval, and in the last one
 	errors         map[string]*errorCount // by the type of error
 	most           [4]time.Duration       // what risen has given last
+	exemplars      exemplars              // of lat
 }
 
 // enter books records that come in.

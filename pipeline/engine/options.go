@@ -179,6 +179,7 @@ type Options struct {
 	// a full disk, hold up no record. The Queue's owner closes it when Run has returned.
 	Events     *event.Emitter
 	ConfigHash string // stamped on pipeline.stats
+	Tracer     Tracer // traces records; nil: none is traced
 	// DeadLetterTime gives what stands in the header penstock-time. nil: time.Now. Cases, whose
 	// results are compared, use the record's time.
 	DeadLetterTime func(*pipeline.Record) time.Time

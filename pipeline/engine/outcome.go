@@ -157,6 +157,9 @@ func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 	if l.follows(pc) && !o.stopsMark() {
 		c.follow(pc.from.batch, recs, o)
 	}
+	if l.p.traces && pc.traces != nil {
+		l.endTraces(pc, recs, o, c)
+	}
 	switch {
 	case o.stopsMark():
 		pc.intact = o == returned && (pc.intact || !pc.Blocked())
@@ -260,7 +263,7 @@ func (l *lane) reject(rec item, why *failure) {
 	if l.frozen {
 		t = increments{abandoned: 1}
 	} else {
-		c.report = l.p.rejection(why, rec.rec)
+		c.report = l.p.rejection(why, rec)
 	}
 	why.ends(t)
 	c.undo(rec)
@@ -361,6 +364,9 @@ func (l *lane) settle(c *settlement) {
 	l.mu.Unlock()
 	if c.report != nil { // before the letter is sent
 		c.report()
+	}
+	if len(c.traces) > 0 {
+		l.p.tellTraces(c)
 	}
 	if len(c.ended) > 0 { // before their batch is freed
 		l.p.tellEnded(c.ended)

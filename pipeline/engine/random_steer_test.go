@@ -47,7 +47,7 @@ func (w *world) steer(p *Pipeline, over <-chan struct{}) {
 			if n := len(w.o.Steps); n > 0 {
 				s := w.o.Steps[r.IntN(n)]
 				most := 12
-				if s.Wait != nil {
+				if s.Wait != nil && s.Wait.Window > 0 {
 					most = min(most, s.Wait.Window)
 				}
 				must("changing workers", p.SetWorkers(s.Name, 1+r.IntN(most)))

@@ -394,6 +394,7 @@ func (w *world) run() {
 			cancel()
 		})
 	}
+	w.look(p)
 	if w.steers {
 		helpers.Go(func() { w.steer(p, over) })
 	}

@@ -85,7 +85,12 @@ func fromFile(n net.Error) bool {
 }
 
 // rejection makes what reports a record that is rejected; nil: nobody listens. It looks at the record, what it gives does not.
-func (p *shared) rejection(f *failure, rec *pipeline.Record) (report func()) {
+func (p *shared) rejection(f *failure, it item) (report func()) {
+	rec, trace := it.rec, ""
+	if t := it.trace(); t != nil {
+		trace = t.ID()
+		t.Rejected(f.step, f.reason, errorType(f.err), f.attempts)
+	}
 	if p.events == nil {
 		return nil
 	}
@@ -97,7 +102,7 @@ func (p *shared) rejection(f *failure, rec *pipeline.Record) (report func()) {
 		Step: f.step, Reason: f.reason, ErrorType: errorType(f.err),
 		ErrorMessage: clip(textOf(f.err.Error), maxMessage), Attempt: int64(f.attempts),
 		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
-		KeyHash: KeyHash(key), DeadLetter: p.plan().dead.Name,
+		KeyHash: KeyHash(key), DeadLetter: p.plan().dead.Name, TraceID: trace,
 	}
 	text := fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason)
 	return func() { p.events.Emit(ev, text) }
@@ -162,8 +167,8 @@ func (p *shared) sourceFigures() pipeline.Report {
 	}
 	r.Partitions = slices.Clone(r.Partitions) // the source may keep its own
 	type state struct {
-		oldest time.Time
-		paused bool
+		oldest            time.Time
+		paused, commanded bool
 	}
 	lanes := map[string]state{} // one that ends may have the name of one that has begun
 	for _, l := range p.lanes.all() {
@@ -172,6 +177,7 @@ func (p *shared) sourceFigures() pipeline.Report {
 			s.oldest = time.UnixMilli(t)
 		}
 		s.paused = s.paused || l.holds.Load() > 0
+		s.commanded = s.commanded || p.steer.holds(l)
 		lanes[l.name] = s
 	}
 	for i := range r.Partitions {
@@ -180,7 +186,7 @@ func (p *shared) sourceFigures() pipeline.Report {
 		if !ok {
 			s = lanes[part.Topic+"/"+strconv.Itoa(int(part.Partition))] // or of a partition
 		}
-		part.Paused = s.paused
+		part.Paused, part.Commanded = s.paused, s.commanded
 		if part.Oldest.IsZero() {
 			part.Oldest = s.oldest
 		}

@@ -315,6 +315,7 @@ func (p *Pipeline) waitForWorkers() {
 // abandoned.
 func (p *Pipeline) endWork() {
 	p.work.end()
+	p.taps.end()
 	p.meter.seal()
 	p.chain().seal()
 }

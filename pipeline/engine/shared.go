@@ -35,12 +35,20 @@ type shared struct {
 	noPauses atomic.Bool          // the budget of rejections has no pause begin any more
 	steer    steering             // what is steered by command
 
-	meter    meter        // of the records of the whole pipeline
-	bytesIn  atomic.Int64 // of the records that have been made
-	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
+	meter meter // of the records of the whole pipeline
+	traffic
 
+	taps taps // who looks at records
+
+	traces  bool        // there is a Tracer: without one a piece is not looked at, whose traces stand in another cache line
 	follows atomic.Bool // some batch wants to hear of each of its records
 	hooks   hooks
+}
+
+// traffic is what has come and gone, in bytes.
+type traffic struct {
+	bytesIn  atomic.Int64 // of the records that have been made
+	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
 }
 
 // hooks are what lanes and the parts of a run ask of those above them. [New] sets all of them
@@ -64,10 +72,12 @@ func (p *shared) init(o Options) {
 	p.phase.init()
 	p.work.init()
 	p.read.init(p.work.ctx)
+	p.taps.init()
 	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
 	p.moved = make(chan struct{}, 1)
 	p.current.Store(p.newPlan(&o))
 	p.opts.Steps, p.opts.Sinks, p.opts.DeadLetter, p.opts.ConfigHash = nil, nil, DeadLetter{}, "" // the plan has them
+	p.traces = o.Tracer != nil
 	p.steer.init(p)
 }
 
@@ -136,6 +146,7 @@ func (p *shared) abandonChunk(c *chunk) {
 
 // forget drops what the pipeline keeps for a lane that is over.
 func (p *shared) forget(l *lane) {
+	p.steer.forgetPassed() // also what the lane's last mark has passed
 	p.lanes.remove(l)
 	p.hooks.forgetLane(l)
 }

@@ -40,8 +40,9 @@ type sink struct {
 	letters     bool // it stores the dead letters
 	crew        *crew.Crew
 	events      *event.Emitter
-	meter       *meter       // also of the sink of its name that it has replaced
-	tally       *sinkTally   // likewise
+	meter       *meter     // also of the sink of its name that it has replaced
+	tally       *sinkTally // likewise
+	tap         *tapPoint
 	outstanding atomic.Int32 // Writes that have not returned
 	alone       leftAlone
 
@@ -64,7 +65,7 @@ type sinkTally struct {
 func newSink(p *shared, txn *transactions, conf Output) *sink {
 	s := &sink{
 		p: p, txn: txn, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
-		queues: map[*lane]*sinkQueue{}, meter: new(meter), tally: new(sinkTally),
+		queues: map[*lane]*sinkQueue{}, meter: new(meter), tally: new(sinkTally), tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected),
 	}
 	s.alone.init()
 	return s
@@ -123,6 +124,9 @@ type atWork struct {
 // enqueue adds records of a lane, in order. It does not wait.
 func (s *sink) enqueue(l *lane, recs []item) {
 	s.meter.enter(int64(len(recs)))
+	if s.tap.watched() {
+		s.tap.look(TapBefore, recs, nil, time.Now())
+	}
 	s.mu.Lock()
 	q := s.queues[l]
 	if q == nil {

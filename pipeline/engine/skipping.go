@@ -227,7 +227,7 @@ func (s *waitStep) skip(set *skipSet) {
 	for _, wl := range w.lanes {
 		for c := range wl.All() {
 			switch c.State() { // in the others it is looked at soon, or its record may be gone
-			case reorder.Running, reorder.Throttled, reorder.Retrying:
+			case reorder.Asking, reorder.Running, reorder.Throttled, reorder.Retrying:
 				if why := set.hasCall(c); why != nil {
 					s.hurry(c, why, now)
 				}
@@ -240,7 +240,7 @@ func (s *waitStep) skip(set *skipSet) {
 func (s *waitStep) hurry(c *call, why error, now time.Time) {
 	w := &s.win
 	switch c.State() {
-	case reorder.Running:
+	case reorder.Asking, reorder.Running: // a further call of a record is made while it asks, as far as the window knows
 		c.slot.cut.now()
 	case reorder.Throttled:
 		c.skipped, c.timed = why, true // the queue of its gate may have it for long
@@ -278,6 +278,10 @@ func (sl *slot) skips(err error) error {
 	if err == nil || sl.s.p.steer.skips.Load() == nil || errors.Is(err, pipeline.Filtered) || pipeline.IsFatal(err) {
 		return nil
 	}
+	var p *pipeline.PanicError
+	if errors.As(err, &p) { // it is reported first
+		return nil
+	}
 	if _, permanent := pipeline.IsPermanent(err); permanent || sl.c.wl.lane.stepsCtx.Err() != nil {
 		return nil
 	}
@@ -287,7 +291,7 @@ func (sl *slot) skips(err error) error {
 // A skippable is what a call has so that its record can be skipped from outside. Guarded by the window.
 type skippable struct {
 	key     []byte // the record's own, where its track has no hash of it; valid as long as the record is
-	slot    *slot  // that has it in hand, while it runs
+	slot    *slot  // that has it in hand, while it asks or runs
 	skipped error  // why it is to be rejected without a further attempt; nil: it is not
 }
 

@@ -16,6 +16,7 @@ type slot struct {
 	emit  func(*pipeline.Record)
 	cut   cut
 	limit time.Duration // of the attempt at work
+	span  Span          // likewise, when its record is traced; nil: none
 
 	// Of an Admitter (admit.go).
 	begun  bool          // Do has begun, and the call has not been left
@@ -50,17 +51,21 @@ func (sl *slot) work() bool {
 		sl.skip(why)
 		return true
 	}
+	sl.cut.begin()
+	c.slot = sl
 	if s.admitter != nil {
 		sl.yields = w.ask(c)
 		w.mu.Unlock()
 		sl.c = c
 		s.outstanding.Add(1)
+		if s.p.traces {
+			s.traceStep(c, now)
+		}
 		sl.admit()
 		return true
 	}
 	w.Begin(&c.Place)
-	sl.cut.begin()
-	c.started, c.slot = now, sl
+	c.started = now
 	if c.attempts == 0 {
 		c.began, c.deadline = now, now.Add(s.conf.Wait.Deadline)
 	}
@@ -69,6 +74,9 @@ func (sl *slot) work() bool {
 
 	sl.c = c
 	s.outstanding.Add(1)
+	if s.p.traces {
+		s.traceStep(c, now)
+	}
 	sl.end(NoAnswer(sl.attempt(now), sl.limit))
 	return true
 }
@@ -118,10 +126,11 @@ func (sl *slot) attempt(now time.Time) error {
 		c.kept = true
 	}
 	sl.limit = limit.Sub(now)
+	c.tap(s.tap, c.attempts == 1, now)
 	if c.attempts == 1 && s.undoer != nil {
 		c.rec.enter(s.conf.Name, s.undoer)
 	}
-	ctx, cancel := context.WithDeadline(c.wl.lane.stepsCtx, limit)
+	ctx, cancel := context.WithDeadline(sl.traceAttempt(c.wl.lane.stepsCtx), limit)
 	sl.cut.arm(cancel)
 	if s.conf.Stage != nil {
 		return s.conf.Stage.Process(ctx, c.rec.rec)
@@ -156,6 +165,7 @@ func (sl *slot) end(err error) {
 // the record came, and counts whether the attempt is one of those that the step allows.
 func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Time, kept, counts bool) {
 	c, s := sl.c, sl.s
+	sl.endAttempt(nil, err, now)
 	if why := sl.skips(err); why != nil {
 		sl.reject(why, now)
 		return
@@ -185,6 +195,10 @@ func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Ti
 			c.uncounted++
 			t.retries = 0 // what does not count is repeated, not tried again
 		}
+	}
+	sl.endStep(&j, err, wait, now)
+	if c.tapping != nil && j.verdict != again {
+		c.untap(j.verdict, now)
 	}
 	sl.c = nil
 	s.book(c, j, t, now, wait)
@@ -234,6 +248,7 @@ func (sl *slot) grow(j *judgement, t *increments, answered bool) {
 func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait time.Duration) {
 	rec, wl, w := c.rec, c.wl, &s.win
 	left := t.filtered + t.abandoned // of this record, released or not
+	trace := s.p.traceOf(rec)
 
 	w.mu.Lock()
 	s.tick(now)
@@ -241,7 +256,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 		s.leaveGate(c, now)
 		c.letOn(now)
 	}
-	parts, spent, called := c.parts, now.Sub(c.began), !c.began.IsZero() // c may be another record's soon
+	parts, spent, called := c.parts, max(now.Sub(c.began), 0), !c.began.IsZero() // c may be another record's soon
 	gone := wl.Dropped() || w.givenUp
 	if j.verdict == again {
 		c.err, c.since = j.err, now
@@ -267,12 +282,10 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	w.tellDone()
 	w.mu.Unlock()
 
-	s.meter.mu.Lock()
-	s.meter.add(t, left)
-	if j.verdict != again && called {
-		s.meter.lat.add(spent, 1)
+	if !called || j.verdict == again {
+		spent = -1
 	}
-	s.meter.mu.Unlock()
+	s.meter.attempted(t, left, spent, trace, now)
 	l := wl.lane
 	switch {
 	case j.verdict == drop:

@@ -18,9 +18,10 @@ func (p *Pipeline) Snapshot() Snapshot {
 	}
 	p.meter.mu.Lock()
 	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
-	durations := p.meter.lat.sample()
+	durations, exemplars := p.meter.lat.sample(), p.meter.exemplars.list()
 	p.meter.mu.Unlock()
 	s.Durations = durations.histogram()
+	s.Durations.Exemplars = exemplars
 	p.budget.mu.Lock()
 	if !p.use.ended {
 		s.InFlightBytes = p.use.bytes

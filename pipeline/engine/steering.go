@@ -213,9 +213,23 @@ func (p *Pipeline) SetWorkers(step string, n int) error {
 			return fmt.Errorf("setting the workers of %s to %d: %w", step, n, err)
 		}
 		s.setWorkers(n)
-		return nil
+		return p.resize(s.core(), n)
 	}
 	return fmt.Errorf("step %q: %w", step, ErrNoStep)
+}
+
+// resize tells the component of a step, if it goes by that, how many workers there are.
+func (p *Pipeline) resize(s *stepCore, n int) error {
+	component := any(s.conf.Stage)
+	if s.conf.Stage == nil {
+		component = s.conf.Splitter
+	}
+	if r, ok := component.(pipeline.Resizer); ok {
+		if err := guarded(func() error { r.Resize(n); return nil }); err != nil {
+			return fmt.Errorf("setting the workers of %s to %d: telling its stage: %w", s.conf.Name, n, err)
+		}
+	}
+	return nil
 }
 
 // allows says why a step cannot have so many workers; nil: it can.

@@ -22,7 +22,8 @@ type stepCore struct {
 	events      *event.Emitter
 	undoer      pipeline.Undoer // its stage or splitter, if that is one; nil: it is not
 	meter       *meter          // also of the step of its name that it has replaced
-	outstanding atomic.Int32    // calls of the stage that have not returned; chunks at work in a step that computes
+	tap         *tapPoint
+	outstanding atomic.Int32 // calls of the stage that have not returned; chunks at work in a step that computes
 }
 
 func (s *stepCore) core() *stepCore { return s }
@@ -154,8 +155,9 @@ func (s *stepCore) snap(now time.Time, workers int) StepSnapshot {
 	out.Busy, out.Idle, out.Blocked = s.meter.times(now)
 	out.Latency, out.fullest = s.meter.lat.latest(1000), s.meter.lastFill
 	out.ErrorsByType = s.meter.errorCounts()
-	durations := s.meter.lat.sample()
+	durations, exemplars := s.meter.lat.sample(), s.meter.exemplars.list()
 	s.meter.mu.Unlock()
 	out.Durations = durations.histogram()
+	out.Durations.Exemplars = exemplars
 	return out
 }

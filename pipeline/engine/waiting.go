@@ -141,6 +141,7 @@ func (s *waitStep) send() bool {
 		}
 		wl.out.Pop()
 		c.recs = append(c.recs, r.rec)
+		c.traced = c.traced || s.p.mayTrace(r.rec)
 		places += r.places
 		switch {
 		case r.rec.fail != nil:
@@ -210,8 +211,13 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, given []*call,
 		if c.timer != nil {
 			c.timer.Stop()
 		}
+		c.tapping.drop()
 		if c.entry != nil {
 			given = append(given, c)
+		}
+		if c.trace != nil {
+			c.trace.End(Result{Outcome: outcomeNames[abandoned]}, time.Now())
+			c.trace = nil
 		}
 		switch {
 		case answered && c.result != pass && c.result != fail: // it has its outcome

@@ -37,6 +37,9 @@ type call struct {
 	result verdict
 	parts  []item // what goes on in its place, when the step splits
 
+	trace   StepTrace // of its record; nil: that is not traced, or was not picked yet
+	tapping *tapping  // what taps see of it; nil: none looks
+
 	admission
 }
 

@@ -44,6 +44,7 @@ type writer struct {
 	clock      *clock             // the context of Writes; nil: to be made
 	made       time.Time          // when it was
 	call       bool               // a Write is under way
+	span       Span               // of that Write, when a record in it is traced; nil: none
 	ended      time.Time          // when the last Write returned
 	spareBatch []item             // room for the next batch
 	counts     []int              // room for the next tries
@@ -90,7 +91,11 @@ func (w *writer) work() bool {
 	q.s.began(now)
 	q.s.p.sending(w.batch[:w.next])
 	w.call = true
-	err := q.s.conf.Sink.Write(w.clock, w.list())
+	ctx := context.Context(w.clock)
+	if q.s.p.traces {
+		ctx = w.trace(now)
+	}
+	err := q.s.conf.Sink.Write(ctx, w.list())
 	w.end(NoAnswer(err, q.s.conf.Timeout))
 	return true
 }
@@ -195,6 +200,7 @@ func (w *writer) end(err error) {
 		w.endContext()
 	}
 	w.ended = now
+	w.endSpan(err)
 	q.mu.Lock()
 	q.stood += stood
 	q.clock = nil
@@ -295,6 +301,9 @@ func (w *writer) stored(recs []item) {
 	q, s := w.q, w.q.s
 	n := int64(len(recs))
 	s.meter.count(increments{out: n}, n)
+	if s.tap.watched() {
+		s.tap.look(TapAfter, recs, nil, w.ended)
+	}
 	if s.letters {
 		q.l.finishAt(recs, rejected, w.ended)
 	} else {
@@ -328,6 +337,9 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 		return
 	}
 	s.meter.count(increments{rejected: 1}, 1)
+	if s.tap.watched() {
+		s.tap.look(TapRejected, []item{rec}, f, w.ended)
+	}
 	l.reject(rec, f)
 }
 

@@ -16,6 +16,7 @@ type SourcePartitionStats struct {
 	Uncommitted     int64  `json:"uncommitted" unknown:"-1"`
 	CommitAgeMs     int64  `json:"commit_age_ms" unknown:"-1"`
 	Paused          bool   `json:"paused" since:"1.1"`
+	PausedBy        string `json:"paused_by" enum:"command" since:"1.1"`
 }
 
 // PipelineStats is pipeline.stats: every stats interval and once at the end.
@@ -54,6 +55,9 @@ type PipelineStats struct {
 	LagMax           int64   `json:"lag_max" unknown:"-1"`
 	CommitAgeMaxMs   int64   `json:"commit_age_max_ms"`
 	OldestInflightMs int64   `json:"oldest_inflight_ms"`
+	PausedBy         string  `json:"paused_by" enum:"dead_letter_budget,command" since:"1.1"`
+	PausedLanes      int64   `json:"paused_lanes" since:"1.1"`
+	Skipped          int64   `json:"skipped" since:"1.1"`
 	Backpressure     string  `json:"backpressure" enum:"ok,low,high"`
 	BottleneckStep   string  `json:"bottleneck_step"`
 	ConfigHash       string  `json:"config_hash"`

@@ -37,6 +37,25 @@ type PipelineResumed struct {
 	PauseMs  int64  `json:"pause_ms"`
 }
 
+// TapStarted is tap.started: somebody looks at records that pass a step.
+type TapStarted struct {
+	Step      string `json:"step" required:"true"`
+	Side      string `json:"side" required:"true"`
+	AskedBy   string `json:"asked_by" max:"128"`
+	AskedFrom string `json:"asked_from"`
+}
+
+// TapEnded is tap.ended: nobody looks there any more.
+type TapEnded struct {
+	Step      string `json:"step" required:"true"`
+	Side      string `json:"side" required:"true"`
+	Reason    string `json:"reason" required:"true" enum:"limit,left,stopped"`
+	Records   int64  `json:"records"`
+	NotShown  int64  `json:"not_shown"`
+	AskedBy   string `json:"asked_by" max:"128"`
+	AskedFrom string `json:"asked_from"`
+}
+
 // RecordRejected is record.rejected: a record was rejected; limited.
 type RecordRejected struct {
 	Step         string `json:"step" required:"true"`
@@ -49,6 +68,7 @@ type RecordRejected struct {
 	Offset       int64  `json:"offset" with:"topic"`
 	KeyHash      string `json:"key_hash"`
 	DeadLetter   string `json:"dead_letter"`
+	TraceID      string `json:"trace_id" since:"1.1"`
 }
 
 // StepStalled is step.stalled: a record makes no progress in a step.

@@ -33,7 +33,7 @@ func full() engine.Snapshot {
 	return engine.Snapshot{
 		Pipeline: "p", State: "running", Err: errors.New("it fails"), Started: at, At: at.Add(time.Hour), Counts: counts(),
 		InFlightBytes: n(), BytesIn: n(), BytesOut: n(), Durations: values(), CommitAgeMax: ms(), OldestInFlight: ms(),
-		Backpressure: "low", Bottleneck: "s", DeadLetterCount: n(), DeadLetter: &dead,
+		PausedBy: "command", PausedLanes: []string{"t/1"}, Skipped: 7, Backpressure: "low", Bottleneck: "s", DeadLetterCount: n(), DeadLetter: &dead,
 		Steps: []engine.StepSnapshot{{
 			Name: "s", Kind: "http", Index: int(n()), Counts: counts(), Workers: int(n()), QueueLen: int(n()), QueueCap: int(n()),
 			HeldBack: int(n()), WindowLen: int(n()), WindowCap: int(n()), Throttled: int(n()), ThrottleWait: ms(), Busy: ms(), Idle: ms(), Blocked: ms(),

@@ -2,9 +2,11 @@ package metrics
 
 import (
 	"math"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/penstockio/penstock/pipeline/engine"
 )
@@ -16,9 +18,16 @@ const schema = 3
 
 // The upper bounds of the classic buckets.
 var (
-	secondBounds = []float64{0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}
+	secondBounds = inSeconds(engine.DurationBounds)
 	recordBounds = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000}
 )
+
+func inSeconds(micros []int64) (all []float64) {
+	for _, m := range micros {
+		all = append(all, float64(m)/1e6)
+	}
+	return all
+}
 
 // A histogram is a metric with classic and native buckets, both made from one count of the engine.
 // A value stands at the lower end of its bar there, so it may count for a bucket although it is
@@ -46,6 +55,7 @@ func (h *histogram) Write(m *dto.Metric) error {
 	count, sum := uint64(h.values.Count), float64(h.values.Sum)/h.per
 	out := &dto.Histogram{SampleCount: &count, SampleSum: &sum, Bucket: classic(h.values.Bars, h.per, bounds)}
 	native(out, h.values.Bars, h.per)
+	exemplify(out, h.values.Exemplars, h.per, bounds)
 	m.Label, m.Histogram = h.labels, out
 	return nil
 }
@@ -95,6 +105,21 @@ func native(out *dto.Histogram, bars []engine.Bar, per float64) {
 		}
 		out.PositiveDelta = append(out.PositiveDelta, b.Count-before)
 		last, before = at, b.Count
+	}
+}
+
+// exemplify adds the exemplars, each to the bucket that its value is in. What is above the last bound has a bucket of its own for
+// that: Prometheus makes it of the count.
+func exemplify(out *dto.Histogram, all []engine.Exemplar, per float64, bounds []float64) {
+	for _, x := range all {
+		v := float64(x.Value) / per
+		e := &dto.Exemplar{Value: &v, Timestamp: timestamppb.New(x.At), Label: []*dto.LabelPair{{Name: &[]string{"trace_id"}[0], Value: &x.TraceID}}}
+		i, _ := slices.BinarySearch(bounds, v)
+		if i == len(bounds) {
+			inf := math.Inf(1)
+			out.Bucket = append(out.Bucket, &dto.Bucket{CumulativeCount: out.SampleCount, UpperBound: &inf})
+		}
+		out.Bucket[i].Exemplar = e
 	}
 }
 

@@ -24,6 +24,7 @@ const prefix = "penstock_"
 type Options struct {
 	Snapshots func() []engine.Snapshot
 	Log       func() event.QueueCounts // of the log; nil: not shown
+	Traces    func() TraceCounts       // of what is traced; nil: nothing is
 
 	Version, Revision, Go string        // of the program
 	Config                func() Config // of the process
@@ -35,6 +36,9 @@ type Config struct {
 	Accepted bool      // the last time that files were loaded they were applied
 	Applied  time.Time // when some were last
 }
+
+// TraceCounts are how many spans were sent to the collector of traces, were dropped since it was down or too slow, and wait.
+type TraceCounts struct{ Sent, Dropped, Waiting int64 }
 
 // A Collector gives the figures of pipelines as metrics. It keeps none: each time it collects, it
 // asks for snapshots once. It is a prometheus.Collector, and its methods may be called at any time.
@@ -126,6 +130,12 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		one("log_lines_written_total", prometheus.CounterValue, float64(n.Written))
 		one("log_lines_dropped_total", prometheus.CounterValue, float64(n.Dropped))
 		one("log_lines_waiting", prometheus.GaugeValue, float64(n.Waiting))
+	}
+	if c.options.Traces != nil {
+		n := c.options.Traces()
+		one("trace_spans_sent_total", prometheus.CounterValue, float64(n.Sent))
+		one("trace_spans_dropped_total", prometheus.CounterValue, float64(n.Dropped))
+		one("trace_spans_waiting", prometheus.GaugeValue, float64(n.Waiting))
 	}
 	one("build_info", prometheus.GaugeValue, 1, c.options.Version, c.options.Revision, c.options.Go)
 	if c.options.Config == nil {

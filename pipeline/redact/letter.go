@@ -41,8 +41,8 @@ func (r *Redactor) Letter(c *deadletter.Contents) {
 		case !bytes.Equal(value, c.Value):
 			c.Value, c.Redacted = value, append(c.Redacted, deadletter.RedactedFields)
 		}
-		t.shows(c.Value)
 	}
+	t.shows(c.Value)
 	inHeaders := r.Redacts(c.Headers)
 	if inHeaders {
 		for _, h := range c.Headers {

@@ -61,6 +61,7 @@ func TestLetter(t *testing.T) {
 		"names that stand elsewhere": {key: none, value: `{"o":{"no":1},"card":{"no":"1234"}}`, got: `{"no":5}`, wantKey: none, wantValue: `{"o":{"no":1},"card":"***"}`, wantGot: `{"no":5}`, redacted: "fields"},
 		"a name elsewhere, a text":   {key: none, value: `{"1234":1,"card":{"no":"1234"}}`, got: `{"a":"1234"}`, wantKey: none, wantValue: `{"1234":1,"card":"***"}`, wantGot: none, redacted: "fields"},
 		"names that a step has put":  {key: none, value: `{"a":1}`, got: `{"card":{"ann@x":1},"b":["ann@x"]}`, wantKey: none, wantValue: `{"a":1}`, wantGot: none},
+		"names put to a tombstone":   {key: none, value: none, got: `{"card":{"ann@x":1},"b":["ann@x"]}`, wantKey: none, wantValue: none, wantGot: none},
 		"in lower case":              {key: none, value: `{"card":"Ann@X"}`, got: `{"c":"see ann@x"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
 		"in pieces of no use":        {key: none, value: `{"card":"1234"}`, got: `{"c":"%zz%4 \\ux &amp; a+b YWI="}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: `{"c":"%zz%4 \\ux &amp; a+b YWI="}`, redacted: "fields"},
 		"in arrays":                  {key: none, value: `{"people":[{"phone":"5"},{"phone":"6"}]}`, got: none, wantKey: none, wantValue: `{"people":[{"phone":"***"},{"phone":"***"}]}`, wantGot: none, redacted: "fields"},

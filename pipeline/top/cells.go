@@ -194,7 +194,7 @@ func isASCII(s string) bool {
 
 // plainGlyphs are what stands for the signs of the screen where a terminal has ASCII alone.
 var plainGlyphs = strings.NewReplacer(
-	"─", "-", "█", "#", "▌", "=", "░", ".", "●", "*", "○", "o", "▸", ">", "…", "~", "·", "|", "↑", "^", "↓", "v",
+	"─", "-", "█", "#", "▌", "=", "░", ".", "●", "*", "○", "o", "▸", ">", "…", "~", "›", ">", "µ", "u", "·", "|", "↑", "^", "↓", "v",
 	"▁", "_", "▂", ".", "▃", ":", "▄", "-", "▅", "=", "▆", "+", "▇", "*",
 )
 

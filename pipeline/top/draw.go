@@ -167,6 +167,9 @@ func (d *drawing) title() {
 	}
 	x := d.s.put(1, d.y, end, strong, cut(name, max(d.s.Width/2, 12))) + 2
 	sign, st := stateStyle(d.p.State)
+	if d.stale() {
+		sign, st = stateStyle("stale")
+	}
 	up := ""
 	if !d.p.Started.IsZero() {
 		up = long(d.p.At.Sub(d.p.Started))
@@ -193,6 +196,9 @@ func short12(hash string) string {
 
 // states says in which state the pipeline is; of several instances that differ, how many are.
 func (d *drawing) states() string {
+	if d.stale() {
+		return "stale, was " + d.p.State
+	}
 	if len(d.p.States) < 2 {
 		return d.p.State
 	}
@@ -203,6 +209,16 @@ func (d *drawing) states() string {
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// stale says whether none of the instances answers any more.
+func (d *drawing) stale() bool {
+	for _, in := range d.v.Instances {
+		if in.Stale == "" {
+			return false
+		}
+	}
+	return d.v.Live
 }
 
 func (d *drawing) version() string {
@@ -332,14 +348,22 @@ func (d *drawing) alerts() {
 	if d.v.LeftOut > 0 {
 		all = append(all, fmt.Sprintf("%d figures found no room and are left out", d.v.LeftOut))
 	}
-	for i, text := range all {
-		if i == mostAlerts-1 && len(all) > mostAlerts {
-			d.s.put(1, d.y, d.s.Width, bad, fmt.Sprintf("! and %d more", len(all)-i))
-			d.y++
+	var lines []string
+	for _, text := range all {
+		parts := folded("! "+text, d.s.Width-2)
+		if len(parts) > 2 {
+			parts = []string{parts[0], cut(strings.Join(parts[1:], " "), d.s.Width-3)}
+		}
+		lines = append(lines, parts...)
+	}
+	for i, line := range lines {
+		if i == mostAlerts-1 && len(lines) > mostAlerts {
+			line = cut(line, d.s.Width-12) + " and more"
+		}
+		d.s.put(1, d.y, d.s.Width, bad, cut(line, d.s.Width-2))
+		if d.y++; i == mostAlerts-1 {
 			return
 		}
-		d.s.put(1, d.y, d.s.Width, bad, cut("! "+strings.ReplaceAll(text, "\n", " "), d.s.Width-2))
-		d.y++
 	}
 }
 

@@ -61,7 +61,7 @@ func (e *Endpoint) Look(ctx context.Context, now time.Time) error {
 
 // away notes that an instance does not answer. What it said stays.
 func (s *Store) away(id string, now time.Time, err error) {
-	in := s.run(id)
+	in := s.run(id, now)
 	if in == nil {
 		return
 	}
@@ -107,7 +107,7 @@ func (e *Endpoint) Ask(ctx context.Context, now time.Time) {
 
 // pipeline gives one that figures are known of; nil: none are.
 func (e *Endpoint) pipeline(name string) *pipeline {
-	in := e.store.run(e.name)
+	in := e.store.run(e.name, time.Time{})
 	if in == nil {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (e *Endpoint) takeErrors(name string, all []errorAnswer, now time.Time) {
 // take takes in an answer.
 func (e *Endpoint) take(all *statsAnswer, now time.Time) {
 	s := e.store
-	in := s.run(e.name)
+	in := s.run(e.name, now)
 	if in == nil {
 		return
 	}

@@ -109,12 +109,12 @@ func TestWhatAnEndpointSaidStaysWhenItGoesAway(t *testing.T) {
 	}
 	m.Update(tick{})
 	screen := press(t, m, "l")
-	has(t, screen, "total in 100", "! x:9600: the figures are of 12:00:00Z: nothing listens there", "endpoint.away")
+	has(t, screen, "stale, was running", "total in 100", "! x:9600: the figures are of 12:00:00Z: nothing listens there", "endpoint.away")
 	p.down, p.in = nil, 150
 	look(t, e, noon.Add(5*time.Second))
 	m.Update(tick{})
 	has(t, m.Screen().Text(), "total in 150", "in 10.0/s", "endpoint.back")
-	hasNot(t, m.Screen().Text(), "! ")
+	hasNot(t, m.Screen().Text(), "! ", "stale")
 }
 
 func TestAProcessThatWasStartedAgainBeginsAnew(t *testing.T) {

@@ -89,10 +89,11 @@ func (l *Log) Line(raw []byte) {
 
 // line takes in a line of the log.
 func (s *Store) line(line []byte, e *envelope) {
-	in := s.run(e.Instance)
-	if e.Event == "process.started" && in != nil && !in.Seen.IsZero() {
-		in = s.newRun(e.Instance) // a container that was started again has the same id
+	find := s.run
+	if e.Event == "process.started" {
+		find = s.startedRun
 	}
+	in := find(e.Instance, e.Timestamp)
 	if in == nil {
 		return
 	}
@@ -126,7 +127,7 @@ func (s *Store) statsLine(in *instance, line []byte, e *envelope) {
 	case "pipeline.stats":
 		if f, ok := decode[event.PipelineStats](line); ok {
 			if _, was := p.stats.last(e.Timestamp); was != nil && f.RecordsInTotal < was.In {
-				if in = s.newRun(e.Instance); in == nil { // its process.started is missing
+				if in = s.newRun(e.Instance, e.Timestamp); in == nil { // its process.started is missing
 					return
 				}
 				in.Seen = e.Timestamp

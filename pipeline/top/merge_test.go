@@ -56,6 +56,10 @@ func TestTwoRunsInOneLogAreTwo(t *testing.T) {
 		b.started()
 		b.stats("orders", 30, 20)
 		b.stopped(40, 25)
+		again := read(t, b.String()+a.String()+b.String()).View(all()) // the later first, and once more
+		if len(again.Instances) != 2 || again.Pipelines[0].In != 150 {
+			t.Errorf("%s, the later first: %d instances, in %d; want 2, 150", name, len(again.Instances), again.Pipelines[0].In)
+		}
 		s := read(t, a.String()+b.String())
 		v := s.View(all())
 		if len(v.Instances) != 2 || v.Pipelines[0].In != 150 || v.Pipelines[0].Out != 95 {
@@ -162,7 +166,7 @@ func TestWhatIsWrongStandsThereUntilItIsRight(t *testing.T) {
 func TestALongLogIsThinnedOut(t *testing.T) {
 	s := NewStore("test", 0)
 	start := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
-	in := s.run("a")
+	in := s.run("a", start)
 	p := s.pipelineOf(in, "orders")
 	const n = mostValues + 10
 	for i := range n {

@@ -45,6 +45,7 @@ func NewStore(source string, keep time.Duration) *Store { return &Store{source: 
 // instance is a run of a process.
 type instance struct {
 	Instance
+	from      time.Time // its lines are of this time or later; zero: not known
 	pipelines []*pipeline
 	endedAt   time.Time // zero: it has not
 	state     series[string]
@@ -105,23 +106,43 @@ func (s *Store) End(err error) {
 	})
 }
 
-// run gives the latest run of an id, which is made when there is none; nil: there is no room.
-func (s *Store) run(id string) *instance {
-	for _, in := range slices.Backward(s.instances) {
-		if in.ID == id {
+// run gives the run of an id that a line of that time is of: the latest that had begun by then. It is made when there is none; nil: there
+// is no room.
+func (s *Store) run(id string, at time.Time) *instance {
+	var found, first *instance
+	for _, in := range s.instances {
+		switch {
+		case in.ID != id:
+		case in.from.After(at):
+			first = cmp.Or(first, in)
+		case found == nil || !in.from.Before(found.from):
+			found = in
+		}
+	}
+	if found = cmp.Or(found, first); found == nil {
+		found = s.newRun(id, time.Time{})
+	}
+	return found
+}
+
+// startedRun gives the run of an id that has started at that time: a container that is started again has the same id. A log may be there twice.
+func (s *Store) startedRun(id string, at time.Time) *instance {
+	for _, in := range s.instances {
+		if in.ID == id && (in.from.Equal(at) || in.from.IsZero() && len(in.pipelines) == 0) {
+			in.from = at
 			return in
 		}
 	}
-	return s.newRun(id)
+	return s.newRun(id, at)
 }
 
 // newRun adds another run of an id.
-func (s *Store) newRun(id string) *instance {
+func (s *Store) newRun(id string, from time.Time) *instance {
 	if len(s.instances) >= mostInstances {
 		s.left++
 		return nil
 	}
-	in := &instance{Instance: Instance{ID: id, ExitCode: -1, UptimeMs: -1}}
+	in := &instance{Instance: Instance{ID: id, ExitCode: -1, UptimeMs: -1}, from: from}
 	s.instances = append(s.instances, in)
 	return in
 }

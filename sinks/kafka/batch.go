@@ -5,12 +5,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // A batch is what one Write makes and holds: its messages and the memory for them. It is kept for
@@ -27,7 +29,8 @@ type batch struct {
 	failed  []pipeline.Failure
 	weight  int64 // as told to the account
 
-	fixed      string // the topic that all records go to, once it is known
+	tracing    tracing.Context // of the Write at work; nil: no record of it is traced
+	fixed      string          // the topic that all records go to, once it is known
 	partitions int32
 }
 
@@ -116,6 +119,7 @@ func (k *Sink) putBatch(b *batch) {
 	b.full, b.large = 0, 0
 	k.weigh(b)
 	b.msgs, b.at, b.headers, b.failed, b.partitions = b.msgs[:0], b.at[:0], b.headers[:0], nil, 0
+	b.tracing = nil
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ctx.Err() != nil || k.spared+b.weight > maxSpare {
@@ -176,7 +180,16 @@ func (k *Sink) message(ctx context.Context, m *kafka.Message, rec *pipeline.Reco
 		m.Partition = kafka.PartitionForKey(m.Key, partitions)
 	}
 	headers, from := rec.Headers(), len(b.headers)
+	var trace []pipeline.Header
+	if b.tracing != nil {
+		trace = b.tracing.Message(i)
+	}
 	for _, h := range headers {
+		if !replaced(h.Name, trace) {
+			b.headers = append(b.headers, recordbatch.Header(h))
+		}
+	}
+	for _, h := range trace {
 		b.headers = append(b.headers, recordbatch.Header(h))
 	}
 	if came := rec.Key(); k.settings.DeadLetters && !sameKey(came, m.Key) {
@@ -186,6 +199,12 @@ func (k *Sink) message(ctx context.Context, m *kafka.Message, rec *pipeline.Reco
 		m.Headers = b.headers[from:len(b.headers):len(b.headers)]
 	}
 	return nil
+}
+
+// replaced says whether a header of a record gives way to one of the trace that the record is in. Of a trace with no tracestate that
+// of another goes too.
+func replaced(name string, trace []pipeline.Header) bool {
+	return len(trace) > 0 && (strings.EqualFold(name, "traceparent") || strings.EqualFold(name, "tracestate"))
 }
 
 // keyHeader is deadletter.Key. Sinks do not know what dead letters are made of, but for this: they alone know that a

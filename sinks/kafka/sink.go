@@ -19,6 +19,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/pipeline/tracing"
 )
 
 // Settings are the settings of a Kafka sink.
@@ -174,6 +175,7 @@ func (k *Sink) warnFiles(err error) {
 func (k *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 	b := k.takeBatch()
 	defer k.putBatch(b)
+	b.tracing = tracing.Of(ctx)
 	if !k.settings.Topic.Static() {
 		k.nameTopics(ctx, recs, b)
 		defer k.releaseTopics(b)

@@ -98,6 +98,9 @@ func (s *Stage) Account(add func(bytes int64)) { s.calls.Account(add) }
 // Report implements pipeline.Reporter.
 func (s *Stage) Report() pipeline.Report { return s.calls.Report() }
 
+// Resize implements pipeline.Resizer.
+func (s *Stage) Resize(workers int) { s.calls.Resize(workers) }
+
 // Process implements pipeline.Stage.
 func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	return calls.Process(ctx, s, rec)

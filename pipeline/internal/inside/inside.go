@@ -42,6 +42,10 @@ type Records[R any] struct {
 	// large write is not free.
 	Sent func([]*R) int64
 
+	// Shown gives a copy of at most so many bytes of what Value gives, and how long all of it is. It leaves no trace in
+	// the record, as AppendValue does. nil of a value that is there: it has edits, and is far longer.
+	Shown func(r *R, most int) (value []byte, size int)
+
 	// CopyTo makes the second a record of its own with all that the first has.
 	CopyTo func(r, to *R)
 

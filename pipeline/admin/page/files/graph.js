@@ -5,16 +5,21 @@ import { $, h, say, set, svg } from './dom.js';
 import { count, lasting, percent, rate, took, unknown } from './words.js';
 
 const narrow = 720; // below this many pixels records go down and not to the right
-const smallest = 0.8; // a graph is made smaller to fit, but not smaller than this
+const smallest = 0.8; // a graph is made smaller to fit, but not smaller than this: then it has further rows
 
-export const direction = () => $('graph').clientWidth < narrow ? 'down' : 'right';
+/** wanted says which drawing fits the window. */
+export function wanted() {
+  const room = $('graph').clientWidth;
+  return room < narrow ? 'direction=down' : 'direction=right&width=' + Math.floor(room / smallest / 40) * 40;
+}
+
+const goesDown = () => wanted() === 'direction=down';
 
 let drawn = '';
 
 /** draw makes the drawing of a pipeline; where nothing has changed it only moves the figures. */
 export function draw(shape, view, chosen, choose) {
-  const box = $('graph'), down = direction() === 'down';
-  const key = JSON.stringify([shape, down]);
+  const box = $('graph'), key = JSON.stringify(shape);
   if (drawn !== key) {
     drawn = key;
     build(box, shape, choose);
@@ -31,11 +36,11 @@ export function draw(shape, view, chosen, choose) {
 
 function build(box, shape, choose) {
   const at = new Map(shape.nodes.map(n => [n.id, n]));
-  const down = direction() === 'down';
+  const down = goesDown();
   const ways = svg('svg', { width: shape.width, height: shape.height, 'aria-hidden': 'true', focusable: 'false' },
     svg('defs', {}, svg('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto', markerUnits: 'userSpaceOnUse' },
       svg('path', { d: 'M0 0 8 4 0 8z', class: 'arrow' }))),
-    ...shape.edges.map((e, i) => way(e, i, at.get(e.from), at.get(e.to), down)));
+    ...shape.edges.map((e, i) => way(e, i, at.get(e.from), at.get(e.to), down, shape.nodes)));
   const sheet = h('div', { className: 'sheet' }, ways, ...shape.nodes.map(n => place(n.role === 'router' ? router() : part(n, choose), n)));
   sheet.style.width = shape.width + 'px';
   sheet.style.height = shape.height + 'px';
@@ -57,13 +62,18 @@ function part(n, choose) {
   return e;
 }
 
-/** way draws one edge, with what flows along it and under which condition. */
-function way(e, i, a, b, down) {
+/** way draws one edge, with what flows along it. */
+function way(e, i, a, b, down, all) {
   const [x1, y1, x2, y2] = down ? [a.x + a.w / 2, a.y + a.h, b.x + b.w / 2, b.y] : [a.x + a.w, a.y + a.h / 2, b.x, b.y + b.h / 2];
-  const d = down ? `M${x1} ${y1}C${x1} ${(y1 + y2) / 2} ${x2} ${(y1 + y2) / 2} ${x2} ${y2 - 2}` : `M${x1} ${y1}C${(x1 + x2) / 2} ${y1} ${(x1 + x2) / 2} ${y2} ${x2 - 2} ${y2}`;
-  const text = svg('text', down ? { x: x2 + 6, y: y2 - 12, 'text-anchor': 'start' } : { x: (x1 + x2) / 2 - 2, y: (y1 + y2) / 2 - 9, 'text-anchor': 'middle' });
-  const group = svg('g', { class: e.rejected ? 'way rejected' : 'way', 'data-way': i }, svg('path', { d, 'marker-end': 'url(#arrow)' }), text);
-  return group;
+  const mx = (x1 + x2) / 2, my = (y1 + y2) / 2;
+  let d = down ? `M${x1} ${y1}C${x1} ${my} ${x2} ${my} ${x2} ${y2 - 2}` : `M${x1} ${y1}C${mx} ${y1} ${mx} ${y2} ${x2 - 2} ${y2}`;
+  let at = down ? { x: x2 + 6, y: y2 - 12, 'text-anchor': 'start' } : { x: mx - 2, y: my - 9, 'text-anchor': 'middle' };
+  if (!down && x2 <= x1) { // to the next row: between the two rows
+    const k = all.indexOf(b), between = (Math.max(...all.slice(0, k).map(n => n.y + n.h)) + Math.min(...all.slice(k).map(n => n.y))) / 2;
+    d = `M${x1} ${y1}c30 0 30 ${between - y1} 0 ${between - y1}L${x2} ${between}C${x2 - 24} ${between} ${x2 - 24} ${y2} ${x2 - 2} ${y2}`;
+    at = { x: mx, y: between - 5, 'text-anchor': 'middle' };
+  }
+  return svg('g', { class: e.rejected ? 'way rejected' : 'way', 'data-way': i }, svg('path', { d, 'marker-end': 'url(#arrow)' }), svg('text', at));
 }
 
 const levels = [[0.5, 'high'], [0.1, 'low']];
@@ -110,7 +120,7 @@ function marked(p, view) {
 function fillSource(rates, more, waits, mark, view) {
   say(rates, `${rate(view.rateIn)} /s`);
   say(more, view.lag === undefined ? 'no lag known' : `lag ${count(view.lag)}` + (view.lagAge > 0 ? ` · ${lasting(view.lagAge)}` : ''));
-  say(waits, view.partitions.length ? `${view.partitions.length} partitions` : '');
+  say(waits, view.partitions.length ? `${view.partitions.length} partition${view.partitions.length === 1 ? '' : 's'}` : '');
   say(mark, view.source.connected === false ? 'not connected' : view.backpressure && view.backpressure !== 'ok' ? `back pressure ${view.backpressure}` : '');
 }
 

@@ -4,7 +4,7 @@ import { follow, json } from './ask.js';
 import { chart, Hour } from './charts.js';
 import { $, say, set } from './dom.js';
 import { Frames } from './figures.js';
-import { direction, draw } from './graph.js';
+import { draw, wanted } from './graph.js';
 import * as log from './log.js';
 import * as panel from './panel.js';
 import * as views from './views.js';
@@ -82,8 +82,8 @@ function show() {
 function ask(view) {
   const mine = chosen, ours = () => mine === chosen;
   const parts = view.parts.map(p => p.id).join();
-  every('graph ' + parts + direction(), Infinity, async () => {
-    const answer = await json('/api/v1/graph' + query('&direction=' + direction()));
+  every('graph ' + parts + wanted(), Infinity, async () => {
+    const answer = await json('/api/v1/graph' + query('&' + wanted()));
     if (ours()) shape = answer.pipelines[0];
     show();
   });

@@ -41,7 +41,7 @@ export function tiles(v) {
   const all = [
     ['in', rate(v.rateIn) + ' /s', `${count(v.records_in_total)} in all`],
     ['out', rate(v.rateOut) + ' /s', `${count(v.records_out_total)} in all`],
-    ['lag', v.lag === undefined ? unknown : count(v.lag), v.lagAge === undefined ? 'age not known' : v.lagAge > 0 ? `${lasting(v.lagAge)} behind` : 'nothing behind'],
+    ['lag', v.lag === undefined ? unknown : count(v.lag), v.lagAge > 0 ? `${lasting(v.lagAge)} behind` : v.lag === 0 ? 'nothing behind' : 'age not known'],
     ['end to end, p99', took(v.e2e.p99), `p50 ${took(v.e2e.p50)}, p95 ${took(v.e2e.p95)}`],
     ['in flight', count(v.inflight), `oldest ${v.inflight > 0 ? took(v.oldest_inflight_ms) : unknown}`],
     ['errors', rate(v.rateErrors) + ' /s', `${count(v.errors_total)} in all`],

@@ -1,0 +1,159 @@
+package trace
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/trace/tracetest"
+)
+
+// spans makes some spans, of a record each.
+func spans(tr *Traces, n int) {
+	p := tr.Pipeline(Pipeline{Name: "p"})
+	for range n {
+		p.Begin(recordWith(), time.Now(), true).End("delivered", time.Now())
+	}
+}
+
+// told is what an operator is told.
+type told struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *told) options(o *Options) {
+	o.Warn = func(err error, _ int64) { l.add("warn: " + err.Error()) }
+	o.Note = func(text string) { l.add(text) }
+}
+
+func (l *told) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+}
+
+func (l *told) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.lines...)
+}
+
+// TestNobodyListens: a collector that is not there costs its spans, and one line.
+func TestNobodyListens(t *testing.T) {
+	c, log := tracetest.Start(t), new(told)
+	tr := open(t, c, func(o *Options) {
+		log.options(o)
+		o.Endpoint = "http://127.0.0.1:1" // nobody has this port
+	})
+	spans(tr, 1000)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	tr.Close(ctx)
+	sent, dropped, waiting := tr.Counts()
+	if sent != 0 || dropped != 1000 || waiting != 0 {
+		t.Errorf("%d sent, %d dropped, %d wait", sent, dropped, waiting)
+	}
+	if l := log.all(); len(l) != 1 || !strings.HasPrefix(l[0], "warn: ") {
+		t.Errorf("%q", l)
+	}
+	spans(tr, 3)
+	if _, dropped, _ := tr.Counts(); dropped != 1003 {
+		t.Errorf("%d are dropped, want 1003", dropped)
+	}
+}
+
+// TestASlowCollectorHoldsUpNobody: while it takes its time, spans beyond the queue are dropped, and the others come.
+func TestASlowCollectorHoldsUpNobody(t *testing.T) {
+	c := tracetest.Start(t)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	c.Answer(func(*http.Request) int { once.Do(func() { close(asked) }); <-answer; return http.StatusOK })
+	tr := open(t, c, func(o *Options) { o.Queue = 10 })
+	spans(tr, 1)
+	<-asked
+	spans(tr, 100) // returns, though nobody takes anything
+	if _, dropped, waiting := tr.Counts(); dropped != 90 || waiting != 10 {
+		t.Errorf("%d are dropped, %d wait", dropped, waiting)
+	}
+	close(answer)
+	flush(t, tr)
+	if sent, _, _ := tr.Counts(); sent != 11 || len(c.Spans()) != 11 {
+		t.Errorf("%d were sent, %d came", sent, len(c.Spans()))
+	}
+}
+
+// TestACollectorThatIsBusy is asked again, and gets each span once.
+func TestACollectorThatIsBusy(t *testing.T) {
+	c, log := tracetest.Start(t), new(told)
+	var n atomic.Int32
+	c.Answer(func(*http.Request) int {
+		if n.Add(1) == 1 {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusOK
+	})
+	tr := open(t, c, log.options)
+	spans(tr, 700)
+	eventually(t, "all are sent", func() bool { sent, _, _ := tr.Counts(); return sent == 700 })
+	if len(c.Spans()) != 700 || len(log.all()) != 0 {
+		t.Errorf("%d came, %q", len(c.Spans()), log.all())
+	}
+}
+
+// TestACollectorThatRefuses: what it refuses is dropped without another try, and said once until it takes spans again.
+func TestACollectorThatRefuses(t *testing.T) {
+	c, log := tracetest.Start(t), new(told)
+	c.Answer(always(http.StatusUnauthorized))
+	tr := open(t, c, func(o *Options) {
+		log.options(o)
+		o.Header, o.Secrets = http.Header{"X-Team": {"hidden-word"}}, []string{"hidden-word"}
+	})
+	for n := int64(1); n <= 3; n++ {
+		spans(tr, 1)
+		eventually(t, "it is refused", func() bool { _, dropped, _ := tr.Counts(); return dropped == n })
+	}
+	c.Answer(nil)
+	spans(tr, 1)
+	flush(t, tr)
+	want := []string{"warn: traces export: the collector answers with status 401", "the collector takes spans again; 3 were dropped so far"}
+	if got := log.all(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if c.Headers()[0].Get("X-Team") != "hidden-word" {
+		t.Error("the collector was not told who asks")
+	}
+}
+
+// TestCloseEndsWithItsContext: a collector that never answers does not hold up the end.
+func TestCloseEndsWithItsContext(t *testing.T) {
+	c := tracetest.Start(t)
+	c.Answer(func(r *http.Request) int { <-r.Context().Done(); return http.StatusOK })
+	tr := open(t, c, nil)
+	spans(tr, 2*maxBatch)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	tr.Close(ctx)
+	if sent, dropped, waiting := tr.Counts(); sent != 0 || dropped+waiting != 2*maxBatch {
+		t.Errorf("%d sent, %d dropped, %d wait", sent, dropped, waiting)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"http://127.0.0.1:4318":              "http://127.0.0.1:4318/v1/traces",
+		"http://127.0.0.1:4318/":             "http://127.0.0.1:4318/v1/traces",
+		"https://api.example/otlp/v1/traces": "https://api.example/otlp/v1/traces",
+		"127.0.0.1:4318":                     "",
+		"http://user:pass@host":              "",
+		"grpc://127.0.0.1:4317":              "",
+	} {
+		if got, err := Address(endpoint); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", endpoint, got, err)
+		}
+	}
+}

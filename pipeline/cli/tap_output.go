@@ -13,8 +13,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/fixture"
 )
 
-// A tapOutput prints what a tap shows. What was seen of one record comes one line after the other: it is kept
-// until the next record comes where the difference is wanted.
+// A tapOutput prints what a tap shows. What was seen of one record comes one line after the other: where the
+// difference is wanted, a line is kept until the next one comes.
 type tapOutput struct {
 	w        io.Writer
 	asJSON   bool

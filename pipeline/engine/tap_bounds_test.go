@@ -138,7 +138,7 @@ func TestTapAsksAboutWhatItShows(t *testing.T) {
 				return true, nil
 			}
 		})
-		bare := openTap(t, p, "x", TapBefore, func(o *TapOptions) {
+		bare := openTap(t, p, "x", TapBefore|TapRejected, func(o *TapOptions) {
 			o.Values = false
 			o.Where = func(rec *pipeline.Record) (bool, error) {
 				if rec.Value() != nil || rec.Key() != nil || len(rec.Headers()) > 0 {
@@ -159,7 +159,7 @@ rejected 2.0 {"card":"***"} permanent: masked`
 			t.Errorf("asked %d times\n%s\nwant\n%s", asked, got, want)
 		}
 		for _, r := range allOf(t, bare) {
-			if len(r.LeftOut) != 3 || r.Bytes < 10 {
+			if len(r.LeftOut) != 3 || r.Bytes < 10 || r.Error != "" || (r.Side == TapRejected) != (r.Reason != "") {
 				t.Errorf("without values: %+v", r)
 			}
 		}

@@ -372,12 +372,10 @@ func (t *Tap) redacted(m *tapImage) TapRecord {
 	c := TapContents{CameKey: m.came.key, CameValue: m.came.value, CameHeaders: m.came.headers,
 		Key: m.is.key, Value: m.is.value, Headers: m.is.headers, Error: m.err}
 	switch {
-	case m.leftOut: // nor is the message: nobody knows what it may name
+	case m.leftOut, !t.o.Values: // nor is the message shown, which may name a host that is made of them
 		c.LeftOut, c.Error = []string{deadletter.RedactedHeaders, deadletter.RedactedKey, deadletter.RedactedValue}, ""
-	case t.o.Redact != nil && t.o.Values:
+	case t.o.Redact != nil:
 		t.o.Redact(&c)
-	case !t.o.Values:
-		c.LeftOut = []string{deadletter.RedactedHeaders, deadletter.RedactedKey, deadletter.RedactedValue}
 	}
 	out.Record.Init(m.at, c.Key, c.Value, c.Headers, m.time)
 	out.Record.Part = m.part

@@ -48,8 +48,9 @@ type Options struct {
 	Hosts []string
 
 	Version   Version
-	Live      func() error // nil: what runs makes progress. See Watch
-	Ready     func() error // nil: everything is connected
+	Hash      func() string // of what is configured now, in place of Version.ConfigHash; nil: it does not change
+	Live      func() error  // nil: what runs makes progress. See Watch
+	Ready     func() error  // nil: everything is connected
 	Snapshots func() []engine.Snapshot
 	Holds     func() []PipelineHolds        // answers /api/v1/why; nil: there is no such path
 	InFlight  func() []PipelineInFlight     // answers /api/v1/inflight; nil: there is no such path. The lists are the server's

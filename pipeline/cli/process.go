@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/trace"
@@ -42,7 +43,7 @@ type process struct {
 	atEnd    func()       // called before the last line
 
 	watched
-	commands commands
+	changing
 
 	ready    atomic.Bool
 	draining atomic.Bool // stopping is set; for other goroutines
@@ -50,6 +51,13 @@ type process struct {
 	deadline *time.Timer
 	signalled
 	aborted bool
+}
+
+// changing is what changes while the process runs, and by whom.
+type changing struct {
+	commands commands
+	config   configuration
+	rates    *calls.Shared // of all pipelines; nil: they have none
 }
 
 // signalled is which signals the process has got.
@@ -85,6 +93,7 @@ func (p *process) run(ctx context.Context) int {
 		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
 	p.commands.open(ctx)
+	go p.reloadWhenAsked(ctx)
 	watching, ended := make(chan struct{}), make(chan struct{})
 	defer close(ended)
 	go p.watch(ctx, watching)

@@ -385,7 +385,7 @@ func (sl *slot) refuse() bool {
 	}
 	w := &sl.s.win
 	w.mu.Lock()
-	for (w.refused.Len() == 0 || sl.s.p.rejects.pausing()) && !w.done() {
+	for (w.refused.Len() == 0 || sl.s.p.rejects().pausing()) && !w.done() {
 		w.refusal.Wait()
 	}
 	if w.refused.Len() == 0 {

@@ -202,7 +202,9 @@ func (p *Pipeline) ResumeLane(lane string) error { return p.steer.pauseLane(lane
 
 // SetWorkers implements [Controller].
 func (p *Pipeline) SetWorkers(step string, n int) error {
-	for _, s := range p.steps {
+	p.changes.staff.Lock() // not while they are replaced
+	defer p.changes.staff.Unlock()
+	for _, s := range p.chain().steps {
 		conf := &s.core().conf
 		if conf.Name != step {
 			continue
@@ -257,17 +259,17 @@ func (s *Step) allows(n int) error {
 }
 
 // Skip implements [Controller].
-func (p *Pipeline) Skip(key []byte) error { return p.steer.skip(&p.chain, skipKey(key), true) }
+func (p *Pipeline) Skip(key []byte) error { return p.steer.skip(p.chain(), skipKey(key), true) }
 
 // Unskip implements [Controller].
-func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(&p.chain, skipKey(key), false) }
+func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(p.chain(), skipKey(key), false) }
 
 // SkipRecord implements [Controller].
 func (p *Pipeline) SkipRecord(at pipeline.Position) error {
-	return p.steer.skip(&p.chain, skipAt(at), true)
+	return p.steer.skip(p.chain(), skipAt(at), true)
 }
 
 // UnskipRecord implements [Controller].
 func (p *Pipeline) UnskipRecord(at pipeline.Position) {
-	_ = p.steer.skip(&p.chain, skipAt(at), false)
+	_ = p.steer.skip(p.chain(), skipAt(at), false)
 }

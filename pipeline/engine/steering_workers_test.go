@@ -105,7 +105,7 @@ func TestIdleWorkersAreLetGo(t *testing.T) {
 				Source: src, Steps: []Step{{Name: "work", Workers: 4, Stage: c, Wait: waitIf(waits)}}, Sinks: []Output{{Name: "out", Sink: out}},
 			})
 			alive := func() int {
-				switch s := p.steps[0].(type) {
+				switch s := p.chain().steps[0].(type) {
 				case *cpuStep:
 					s.mu.Lock()
 					defer s.mu.Unlock()

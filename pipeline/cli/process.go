@@ -46,13 +46,18 @@ type process struct {
 	commands commands
 	rates    *calls.Shared // of all pipelines; nil: they have none
 
-	ready    atomic.Bool
-	draining atomic.Bool // stopping is set; for other goroutines
-	dumping  atomic.Bool
+	standing
 	stopping time.Time // when the drain began; zero: it has not
 	deadline *time.Timer
 	signalled
 	aborted bool
+}
+
+// standing is what other goroutines may ask of how far the process is.
+type standing struct {
+	ready    atomic.Bool
+	draining atomic.Bool // stopping is set
+	dumping  atomic.Bool
 }
 
 // signalled is which signals the process has got.

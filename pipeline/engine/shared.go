@@ -37,11 +37,16 @@ type shared struct {
 	bytesIn  atomic.Int64 // of the records that have been made
 	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
 
+	traits
+	hooks hooks
+}
+
+// traits are what an outcome has to look after beside the marks, which most pipelines have none of.
+type traits struct {
 	undoes         bool        // some step is an Undoer
 	traces         bool        // there is a Tracer: without one a piece is not looked at, whose traces stand in another cache line
 	follows        atomic.Bool // some batch wants to hear of each of its records
 	keepsLaneOrder bool        // records reach the one sink in the order of their lane
-	hooks          hooks
 }
 
 // hooks are what lanes and the parts of a run ask of those above them. [New] sets all of them

@@ -45,9 +45,8 @@ type process struct {
 	watched
 	changing
 
-	ready    atomic.Bool
-	draining atomic.Bool // stopping is set; for other goroutines
-	stopping time.Time   // when the drain began; zero: it has not
+	standing
+	stopping time.Time // when the drain began; zero: it has not
 	deadline *time.Timer
 	signalled
 	aborted bool
@@ -58,6 +57,12 @@ type changing struct {
 	commands commands
 	config   configuration
 	rates    *calls.Shared // of all pipelines; nil: they have none
+}
+
+// standing is what other goroutines may ask of how far the process is.
+type standing struct {
+	ready    atomic.Bool
+	draining atomic.Bool // stopping is set
 }
 
 // signalled is which signals the process has got.

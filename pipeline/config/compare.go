@@ -23,11 +23,11 @@ import (
 
 // A Difference is what is other in a pipeline file than in the one before it.
 type Difference struct {
-	Stages     []bool // of each stage of the new file: there was the same before, of its name
-	Sinks      []bool // of each sink, likewise; its when does not count
-	DeadLetter bool   // that of the dead letters is the same, or there was none and is none
-	Whens      []bool // of each sink: its when is the same
-	Order      bool   // the stages and the sinks are as many, and in the same order, as before
+	Stages     []bool   // of each stage of the new file: there was the same before, of its name
+	Sinks      []bool   // of each sink, likewise; its when does not count
+	DeadLetter bool     // that of the dead letters is the same, or there was none and is none
+	Whens      []bool   // of each sink: its when is the same
+	Order      bool     // the stages and the sinks are as many, and in the same order, as before
 	Gone       []string // the names of stages and sinks that there are no more
 }
 

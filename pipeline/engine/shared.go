@@ -40,15 +40,20 @@ type shared struct {
 
 	taps taps // who looks at records
 
-	traces  bool        // there is a Tracer: without one a piece is not looked at, whose traces stand in another cache line
-	follows atomic.Bool // some batch wants to hear of each of its records
-	hooks   hooks
+	traits
+	hooks hooks
 }
 
 // traffic is what has come and gone, in bytes.
 type traffic struct {
 	bytesIn  atomic.Int64 // of the records that have been made
 	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
+}
+
+// traits are what an outcome has to look after beside the marks, which most pipelines have none of.
+type traits struct {
+	traces  bool        // there is a Tracer: without one a piece is not looked at, whose traces stand in another cache line
+	follows atomic.Bool // some batch wants to hear of each of its records
 }
 
 // hooks are what lanes and the parts of a run ask of those above them. [New] sets all of them

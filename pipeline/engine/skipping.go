@@ -269,8 +269,11 @@ func (sl *slot) reject(why error, now time.Time) {
 	f := s.p.skipped(s.conf.Name, c.rec.rec, why, c.attempts)
 	f.meter = s.meter
 	c.rec.fail = f
+	j := judgement{verdict: fail, fail: f}
+	sl.endAttempt(nil, why, now)
+	sl.endStep(&j, why, 0, now)
 	sl.c = nil
-	s.book(c, judgement{verdict: fail, fail: f}, increments{}, now, 0)
+	s.book(c, j, increments{}, now, 0)
 }
 
 // skips says whether an attempt that has failed with an error is the last one, as its record is skipped.

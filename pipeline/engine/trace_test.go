@@ -310,6 +310,32 @@ func TestATraceOfWhatIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestATraceOfWhatIsSkipped: a record that is skipped while it waits for another attempt ends its step, and is rejected.
+func TestATraceOfWhatIsSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &tracer{t: t, every: 1}
+		p := mustNew(t, Options{
+			Name: "p", Source: &memory{lanes: 1, records: 1, key: func(int, int) string { return "k" }}, Tracer: f,
+			Steps: []Step{{Name: "call", Wait: &Wait{Deadline: 2 * time.Hour}, Stage: does(func(context.Context, *pipeline.Record) error {
+				return pipeline.RetryAfter(time.Hour, errors.New("not now"))
+			})}},
+			Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Sink: &collect{}},
+		})
+		time.AfterFunc(time.Second, func() {
+			if err := p.Skip([]byte("k")); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := p.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.allEnded()
+		if got := strings.Join(f.traces[0].said, ", "); !strings.Contains(got, "call ends rejected") || !strings.HasSuffix(got, ", rejected") {
+			t.Error(got)
+		}
+	})
+}
+
 // TestWhoIsTraced: one record of so many, and those that came in a trace; nobody else is asked for.
 func TestWhoIsTraced(t *testing.T) {
 	for name, tt := range map[string]struct{ every, headers, want int }{

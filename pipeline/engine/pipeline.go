@@ -60,6 +60,7 @@ func New(o Options) (*Pipeline, error) {
 	p.use.lookAgain = p.hooks.lookAgain
 	p.txn = newTransactions(&p.shared, func() { p.chain().startWriters() })
 	p.commits.init(&p.shared, p.txn)
+	p.changes.closes.none.L = &p.changes.closes.mu
 
 	c := newChain(&p.shared, p.txn, p.plan(), nil)
 	p.now.Store(c)

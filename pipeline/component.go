@@ -330,12 +330,6 @@ type Attacher interface {
 	Attach(e *event.Emitter)
 }
 
-// A Resizer is a Stage or a Splitter that goes by how many workers its step has, as one that opens as many connections does: Resize
-// says that their number has changed while the pipeline runs. It returns at once, and may come beside anything else.
-type Resizer interface {
-	Resize(workers int)
-}
-
 // An Accounter holds memory beside records that grows with what it is given to do: free
 // lists, encoded batches, caches. Account comes once, before use, and add says whenever
 // that grows or shrinks, by how many bytes; from any goroutine, without waiting. What a

@@ -28,7 +28,7 @@ type ValidateSettings struct {
 
 // SchemaSettings say where the schema of a Validate stands.
 type SchemaSettings struct {
-	File   settings.Path `yaml:"file" doc:"file with the schema, as JSON; it may refer to files in its folder and those below, never to an address; it is read at the start"`
+	File   settings.Path `yaml:"file" read:"start" doc:"file with the schema, as JSON; it may refer to files in its folder and those below, never to an address; it is read at the start"`
 	Inline any           `yaml:"inline" shown:"a schema" doc:"the schema itself, which may refer to parts of itself"`
 }
 

@@ -48,8 +48,9 @@ type Options struct {
 	Hosts []string
 
 	Version   Version
-	Live      func() error // nil: what runs makes progress. See Watch
-	Ready     func() error // nil: everything is connected
+	Hash      func() string // of what is configured now, in place of Version.ConfigHash; nil: it does not change
+	Live      func() error  // nil: what runs makes progress. See Watch
+	Ready     func() error  // nil: everything is connected
 	Snapshots func() []engine.Snapshot
 	Holds     func() []PipelineHolds        // answers /api/v1/why; nil: there is no such path
 	InFlight  func() []PipelineInFlight     // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
@@ -108,7 +109,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("making the admin endpoint: Tap shows records, and every user of the machine can ask: a token is needed, or a unix socket")
 	}
 	s := &Server{options: o, history: newHistory()}
-	s.streams.ending = make(chan struct{})
+	s.streams.patience, s.streams.ending = streamPatience, make(chan struct{})
 	s.frames.make = func() ([]byte, error) { return json.Marshal(s.stats(o.Snapshots())) }
 	if err = o.checkCommands(); err != nil {
 		return nil, err

@@ -35,13 +35,14 @@ type Way struct {
 
 // Sizes of the drawing, in the units of its width and height: pixels, unless who draws it has others.
 const (
-	partWidth, partHeight     = 200, 122
+	partWidth                 = 192
+	stepHeight, endHeight     = 122, 98 // a step has one line more to show than a source or a sink
 	routerWidth, routerHeight = 60, 34
-	betweenLayers             = 76 // where the rate of a way stands
-	betweenParts              = 18
+	betweenLayers             = 62 // where the rate of a way stands
+	betweenParts              = 16
 	betweenRows               = 40
-	margin                    = 24  // where a way turns to the next row
-	leastWidth                = 400 // that a drawing may be bounded to
+	marginX, marginY          = 24, 8 // a way to the next row turns at the sides
+	leastWidth                = 400   // that a drawing may be bounded to
 )
 
 type graphJSON struct {
@@ -118,16 +119,25 @@ func layOut(shape Shape, down bool, width int) graphJSON {
 	}
 	top := 0
 	for len(layers) > 0 {
-		n, along := 0, margin
-		for n < len(layers) && (n == 0 || width == 0 || along+thickness(layers[n], down)+margin <= width) {
-			along += thickness(layers[n], down) + betweenLayers
-			n++
-		}
+		n := rowOf(layers, width)
 		w, bottom := out.row(layers[:n], down, top)
 		layers = layers[n:]
-		out.Width, out.Height, top = max(out.Width, w), bottom, bottom-2*margin+betweenRows
+		out.Width, out.Height, top = max(out.Width, w), bottom, bottom-2*marginY+betweenRows
 	}
 	return out
+}
+
+// rowOf gives how many layers stand in the next row. A router stays with what it leads to.
+func rowOf(layers [][]Part, width int) int {
+	n, along := 0, marginX
+	for n < len(layers) && (n == 0 || width == 0 || along+thickness(layers[n], false)+marginX <= width) {
+		along += thickness(layers[n], false) + betweenLayers
+		n++
+	}
+	if n > 1 && n < len(layers) && layers[n-1][0].Role == "router" {
+		n--
+	}
+	return n
 }
 
 // row places layers behind each other from top on, and gives how far they reach.
@@ -136,9 +146,12 @@ func (g *graphJSON) row(layers [][]Part, down bool, top int) (right, bottom int)
 	for _, layer := range layers {
 		widest = max(widest, across(layer, down))
 	}
-	along := margin
+	along, beside := marginX, top+marginY
+	if down {
+		along, beside = top+marginY, marginX
+	}
 	for _, layer := range layers {
-		at, thick := margin+(widest-across(layer, down))/2, thickness(layer, down)
+		at := beside + (widest-across(layer, down))/2
 		for _, p := range layer {
 			n := nodeJSON{ID: p.ID, Role: p.Role, Name: p.Name, Kind: p.Kind, Text: p.Text, How: p.How}
 			n.W, n.H = sizeOf(p)
@@ -146,18 +159,18 @@ func (g *graphJSON) row(layers [][]Part, down bool, top int) (right, bottom int)
 				n.X, n.Y = at, along
 				at += n.W + betweenParts
 			} else {
-				n.X, n.Y = along, top+at
+				n.X, n.Y = along, at
 				at += n.H + betweenParts
 			}
 			g.Nodes = append(g.Nodes, n)
 		}
-		along += thick + betweenLayers
+		along += thickness(layer, down) + betweenLayers
 	}
-	along += margin - betweenLayers
+	along -= betweenLayers
 	if down {
-		return widest + 2*margin, along
+		return beside + widest + marginX, along + marginY
 	}
-	return along, top + widest + 2*margin
+	return along + marginX, beside + widest + marginY
 }
 
 // thickness is how much room a layer takes along the direction.
@@ -173,10 +186,13 @@ func thickness(layer []Part, down bool) (most int) {
 }
 
 func sizeOf(p Part) (w, h int) {
-	if p.Role == "router" {
+	switch p.Role {
+	case "router":
 		return routerWidth, routerHeight
+	case "step":
+		return partWidth, stepHeight
 	}
-	return partWidth, partHeight
+	return partWidth, endHeight
 }
 
 // across is how much room the parts of a layer take beside each other.

@@ -75,6 +75,13 @@ func TestALongChainIsBroken(t *testing.T) {
 		if g.Width > width || len(g.Nodes) != len(long.Parts) {
 			t.Errorf("%d parts in a drawing of %d x %d, for %d", len(g.Nodes), g.Width, g.Height, width)
 		}
+		rows := map[string]int{}
+		for _, n := range g.Nodes {
+			rows[n.ID] = n.Y + n.H/2
+		}
+		if rows["router"] != rows["f"] { // the middle one of three
+			t.Errorf("for %d the router stands at %d, and what it leads to at %d", width, rows["router"], rows["f"])
+		}
 		for i, n := range g.Nodes {
 			if n.X+n.W > g.Width || n.Y+n.H > g.Height {
 				t.Errorf("%s stands outside of the drawing", n.ID)

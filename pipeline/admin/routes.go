@@ -28,7 +28,7 @@ func (s *Server) table() []route {
 		{path: "/readyz", open: true, handler: s.health(o.Ready)},
 		{path: "/", page: true, handler: s.page()},
 		{path: page.Prefix, page: true, handler: s.page()},
-		{path: "/version", handler: shows(func(*http.Request) (any, error) { return o.Version, nil })},
+		{path: "/version", handler: shows(func(*http.Request) (any, error) { return o.version(), nil })},
 		{path: "/metrics", handler: o.Metrics},
 		{path: "/api/v1/stats", handler: s.figures(s.stats)},
 		{path: "/api/v1/stats/stream", handler: s.statsStream()},

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 )
@@ -129,5 +131,20 @@ func TestStalledPlacesAreNamed(t *testing.T) {
 		if s.Stalled = nil; !want && strings.Contains(string(text), "stalled") {
 			t.Errorf("%s", text)
 		}
+	}
+}
+
+// TestWhatIsPausedIsShown: by what the pipeline is, and which of its lanes are by themselves.
+func TestWhatIsPausedIsShown(t *testing.T) {
+	text, err := json.Marshal(statsOf([]engine.Snapshot{{Pipeline: "p", State: "paused", PausedBy: "command", PausedLanes: []string{"orders/3"}}, {Pipeline: "q"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := gjson.ParseBytes(text).Get("pipelines")
+	if got := all.Get("0.paused_by").String() + all.Get("0.paused_lanes").Raw; got != `command["orders/3"]` {
+		t.Errorf("%s: %s", got, text)
+	}
+	if all.Get("1.paused_by").Exists() || all.Get("1.paused_lanes").Exists() {
+		t.Errorf("nothing of q is paused: %s", text)
 	}
 }

@@ -15,16 +15,18 @@ import (
 
 const (
 	mostStreams    = 16               // at once: the other places are for probes, scrapers and people
-	streamPatience = 10 * time.Second // how long a reader may let one write wait
+	streamPatience = 10 * time.Second // streams.patience
 	heartbeat      = 10 * time.Second // the longest silence of a stream
 )
 
 // streams bounds the streams of a server, and ends them.
 type streams struct {
-	mu     sync.Mutex
-	open   int
-	ending chan struct{} // closed: the server shuts down
-	once   sync.Once
+	patience time.Duration // how long a reader may let one write wait
+	ending   chan struct{} // closed: the server shuts down
+	once     sync.Once
+
+	mu   sync.Mutex
+	open int
 }
 
 func (s *streams) enter() bool {
@@ -45,8 +47,11 @@ func (s *streams) leave() {
 
 func (s *streams) end() { s.once.Do(func() { close(s.ending) }) }
 
-// errStreamEnds is why a stream ends although its reader is there.
-var errStreamEnds = errors.New("the process ends")
+// Why a stream ends although its reader is there.
+var (
+	errStreamEnds = errors.New("the process ends")
+	errNoRight    = errors.New("the token is another one by now")
+)
 
 // A stream is one of them.
 type stream struct {
@@ -54,7 +59,8 @@ type stream struct {
 	ctl  *http.ResponseController
 	r    *http.Request
 	all  *streams
-	text []byte // of events that are not sent yet
+	may  func() bool // the reader has the right to read on
+	text []byte      // of events that are not sent yet
 }
 
 // streamed makes the handler of a path that answers with a stream. prepare reads the request, and may refuse it as
@@ -80,7 +86,7 @@ func (s *Server) streamed(prepare func(*http.Request) (follow func(*stream) erro
 		if r.Method == http.MethodHead {
 			return
 		}
-		out := &stream{to: w, ctl: http.NewResponseController(w), r: r, all: &s.streams}
+		out := &stream{to: w, ctl: http.NewResponseController(w), r: r, all: &s.streams, may: func() bool { return s.server.Authorized(r) }}
 		out.text = append(out.text, "retry: 2000\n\n"...)
 		if err := follow(out); errors.Is(err, errStreamEnds) {
 			out.event("end", "", `{"reason":"the process ends"}`)
@@ -100,9 +106,12 @@ func (s *stream) event(name, id, data string) {
 	s.text = append(append(append(s.text, "data: "...), data...), "\n\n"...)
 }
 
-// flush sends what has been added.
+// flush sends what has been added. A stream may be read for days, and its token change meanwhile: so it is looked at each time.
 func (s *stream) flush() error {
-	_ = s.ctl.SetWriteDeadline(time.Now().Add(streamPatience))
+	if !s.may() {
+		return errNoRight
+	}
+	_ = s.ctl.SetWriteDeadline(time.Now().Add(s.all.patience))
 	_, err := s.to.Write(s.text)
 	if s.text = s.text[:0]; err != nil {
 		return err

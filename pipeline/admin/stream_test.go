@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A reading is a stream that a test reads.
@@ -26,15 +30,21 @@ type reading struct {
 // read opens a stream.
 func read(t *testing.T, s *Server, path, last string) *reading {
 	t.Helper()
+	if last == "" {
+		return readAs(t, s, path, http.Header{})
+	}
+	return readAs(t, s, path, http.Header{"Last-Event-Id": {last}})
+}
+
+func readAs(t *testing.T, s *Server, path string, header http.Header) *reading {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+s.Addr()+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last != "" {
-		req.Header.Set("Last-Event-ID", last)
-	}
+	req.Header = header
 	resp, err := client(t, &http.Transport{}).Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -190,6 +200,31 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	}
 }
 
+// TestAStreamEndsWithItsToken: who has been reading may not read on when the token is another one.
+func TestAStreamEndsWithItsToken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("the-first-token")
+	o := healthy()
+	o.TokenFile = settings.Path(path)
+	s := start(t, o)
+	r := readAs(t, s, "/api/v1/stats/stream", http.Header{"Authorization": {"Bearer the-first-token"}})
+	if !strings.HasPrefix(r.next(), "stats ") {
+		t.Fatal("no figures")
+	}
+	write("the-second-token")
+	for n := 0; r.next() != ""; n++ {
+		if n > 30 {
+			t.Fatal("it goes on with a token that is none any more")
+		}
+	}
+}
+
 // TestTheLogIsFollowed: the last lines and those that come, by level and pipeline; who comes again gets what he has not seen.
 func TestTheLogIsFollowed(t *testing.T) {
 	o := healthy()
@@ -236,15 +271,23 @@ func TestTheLogIsFollowed(t *testing.T) {
 func TestAReaderOfTheLogThatIsTooSlow(t *testing.T) {
 	o := healthy()
 	o.Recent = event.NewRecent(100, 1<<30)
-	log := event.New(new(strings.Builder), event.Options{Recent: o.Recent})
-	s := start(t, o)
+	log := event.New(io.Discard, event.Options{Recent: o.Recent})
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.streams.patience = 10 * time.Minute // it is slow in any case, and how slow depends on the machine
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Shutdown(context.Background()) })
 	log.Log().Info().Msg("first")
 	slow := read(t, s, "/api/v1/logs/stream", "")
 	if _, got := slow.line(); got != "first" {
 		t.Fatal(got)
 	}
 	text := strings.Repeat("x", 4000)
-	const lines = 20_000 // 80 MB: more than lies between two ends of a connection
+	const lines = 10_000 // 40 MB: more than lies between two ends of a connection
 	for i := range lines {
 		log.Log().Info().Str("text", text).Msg(fmt.Sprint(i))
 	}

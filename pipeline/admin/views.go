@@ -123,3 +123,12 @@ func (s *Server) config() http.Handler {
 		answer(w, http.StatusOK, ofPipelines[File]{files})
 	})
 }
+
+// version gives what /version answers.
+func (o *Options) version() Version {
+	v := o.Version
+	if o.Hash != nil {
+		v.ConfigHash = o.Hash()
+	}
+	return v
+}

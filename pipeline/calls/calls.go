@@ -93,7 +93,7 @@ func (c *Calls[A]) Report() pipeline.Report {
 	}
 }
 
-// Resize implements pipeline.Resizer: where Settings.MaxPerHost was as many as the workers, or 0, it is as many as there are now.
+// Resize implements engine.Resizer: where Settings.MaxPerHost was as many as the workers, or 0, it is as many as there are now.
 func (c *Calls[A]) Resize(workers int) { c.gates.resize(workers) }
 
 // Close lets go of what is kept. Calls that are still under way go on.

@@ -136,10 +136,10 @@ func (l *limited) Report() (r pipeline.Report) {
 	return r
 }
 
-// Resize implements pipeline.Resizer.
+// Resize implements engine.Resizer.
 func (l *limited) Resize(workers int) {
 	l.gates.resize(workers)
-	if r, ok := l.stage.(pipeline.Resizer); ok {
+	if r, ok := l.stage.(interface{ Resize(workers int) }); ok {
 		r.Resize(workers)
 	}
 }

@@ -30,6 +30,9 @@ type Env struct {
 	// Sink makes what stands in for each sink, the dead letters' included (its name is
 	// DeadLetterName). nil: the file's own.
 	Sink func(name, kind string) (pipeline.Sink, error)
+	// Kept has components of a pipeline that runs, which the new one goes on with. They are not built, and not closed when Build
+	// fails.
+	Kept *Kept
 }
 
 // sinkLanes is how many lanes at once a sink's client is made for. More of them wait
@@ -49,7 +52,7 @@ func Build(p *config.Pipeline, env Env) (engine.Options, error) {
 	}
 	o, err := b.options()
 	if err != nil {
-		return engine.Options{}, errors.Join(err, Close(context.Background(), o))
+		return engine.Options{}, errors.Join(err, Close(context.Background(), env.Kept.Without(o)))
 	}
 	return o, nil
 }
@@ -156,6 +159,10 @@ func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
 		}
 	}
 	step.MostWorkers, step.MostWhy = s.MostWorkers()
+	if kept, ok := b.env.Kept.step(s.Name); ok {
+		step.Stage, step.Splitter = kept.Stage, kept.Splitter
+		return step, nil
+	}
 	env := calls.Env{Shared: b.env.Shared, Settings: s.Calls, Workers: s.Workers}
 	made, err := b.component(path, s.Name, s.Component, env, false)
 	if err != nil {
@@ -186,6 +193,10 @@ func (b *builder) output(path, name string, c config.Component, s config.OutputS
 	out := engine.Output{
 		Name: name, Kind: c.Kind.Name, MaxRecords: s.Batch.Records, MaxBytes: s.Batch.Bytes, Linger: s.Batch.Linger, Timeout: s.Timeout,
 		Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
+	}
+	if sink := b.env.Kept.sink(name); sink != nil {
+		out.Sink = sink
+		return out, nil
 	}
 	if b.env.Sink != nil {
 		sink, err := b.env.Sink(name, c.Kind.Name)

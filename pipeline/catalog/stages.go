@@ -78,7 +78,7 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "validate", Hints: hintsOfValidate,
+			Section: config.StageSection, Name: "validate", Hints: hintsOfValidate, Refers: true,
 			Doc: "rejects a record whose value does not fit a JSON Schema; the error names the place in the value and the rule",
 			Example: `validate:
   schema:

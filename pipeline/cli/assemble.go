@@ -31,9 +31,12 @@ const pingLimit = 13 * time.Second
 type assembled struct {
 	file    *config.Pipeline
 	options engine.Options
-	rates   *calls.Shared // of all pipelines of the process
-	err     error         // what it needs of its environment and does not get, with its place; it cannot start
-	more    []error       // what else it does not get
+	err     error   // what it needs of its environment and does not get, with its place; it cannot start
+	more    []error // what else it does not get
+
+	budget *engine.Budget // that it was built with
+	rates  *calls.Shared  // of all pipelines of the process
+	kept   *catalog.Kept  // what of it was there before; nil: nothing
 }
 
 // standIns are used in place of what the file says. The zero value stands in for
@@ -47,12 +50,14 @@ type standIns struct {
 	stdout         io.Writer
 	// change is given the options of each pipeline before anything is made of them.
 	change func(*engine.Options)
+	// kept are components of a pipeline that runs.
+	kept *catalog.Kept
 }
 
 // assemble builds the components of a file. What was built is closed again when
 // something cannot be.
 func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, shared *calls.Shared, in standIns) (*assembled, error) {
-	o, err := catalog.Build(p, catalog.Env{Budget: budget, Shared: shared, Events: events, Stdout: in.stdout, Source: in.source, Sink: in.sink})
+	o, err := catalog.Build(p, catalog.Env{Budget: budget, Shared: shared, Events: events, Stdout: in.stdout, Source: in.source, Sink: in.sink, Kept: in.kept})
 	if err != nil {
 		code := exitUsage
 		var env *pipeline.EnvironmentError
@@ -65,7 +70,7 @@ func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, 
 	if in.change != nil {
 		in.change(&o)
 	}
-	return &assembled{file: p, options: o, rates: shared}, nil
+	return &assembled{file: p, options: o, budget: budget, rates: shared, kept: in.kept}, nil
 }
 
 // canStart says whether nothing of the environment is missing.
@@ -94,7 +99,7 @@ func until(p *config.Pipeline, flag, step string) (*config.Pipeline, error) {
 func (a *assembled) discard() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, _ = withinSecond(func() error { return catalog.Close(ctx, a.options) }) // nothing was written
+	_, _ = withinSecond(func() error { return catalog.Close(ctx, a.kept.Without(a.options)) }) // nothing was written
 }
 
 // discardAll is discard for all at once: those that hang take the same second.
@@ -116,8 +121,16 @@ func (a *assembled) managed(events *event.Emitter) (*managedPipeline, error) {
 		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", a.file.File, err)}
 	}
 	_, reports := a.options.Source.(pipeline.Reporter)
-	return &managedPipeline{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports, locate: a.locate,
-		hidesKeys: a.options.DeadLetter.RedactsKey}, nil
+	m := &managedPipeline{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports}
+	m.goesOnAs(a)
+	m.locate = func(err error) string { return m.runs.Load().locate(err) }
+	return m, nil
+}
+
+// goesOnAs notes what the pipeline is made of now.
+func (m *managedPipeline) goesOnAs(a *assembled) {
+	m.runs.Store(a)
+	m.hidesKeys.Store(a.options.DeadLetter.RedactsKey)
 }
 
 // locate puts a place before an error of Run: that of the sink that could not be opened, that of the source when the environment
@@ -157,7 +170,7 @@ func pingAll(ctx context.Context, all []*assembled) []error {
 	var wg sync.WaitGroup
 	for i, a := range all {
 		if errs[i] = a.err; a.err == nil {
-			wg.Go(func() { errs[i] = catalog.Ping(ctx, a.file, a.options) })
+			wg.Go(func() { errs[i] = catalog.Ping(ctx, a.file, a.kept.Without(a.options)) })
 		}
 	}
 	wg.Wait()

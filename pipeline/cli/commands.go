@@ -109,7 +109,7 @@ func (p steered) Do(_ context.Context, c admin.Command) (done admin.Done, err er
 	}
 	if !p.commands.silent() {
 		ev := commandDone(c, done, err, time.Since(began))
-		if m, err := p.pipelineOf(c.Pipeline); err == nil && c.Key != nil && !m.hidesKeys {
+		if m, err := p.pipelineOf(c.Pipeline); err == nil && c.Key != nil && !m.hidesKeys.Load() {
 			ev.KeyHash = engine.KeyHash(c.Key)
 		}
 		p.emitterOf(c.Pipeline).Emit(ev, "")
@@ -172,6 +172,17 @@ func (l *levels) stop() {
 		l.timer.Stop()
 		l.timer = nil
 	}
+}
+
+// load has the level of a file hold, which is another than before: at once, or when one ends that holds for a while.
+func (l *levels) load(events *event.Emitter, to zerolog.Level) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.lasts = to
+		return
+	}
+	events.SetLevel(to)
 }
 
 // setLevel changes the level of free lines, for a while or for good. What holds for a while ends with the next one.

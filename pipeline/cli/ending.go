@@ -26,8 +26,9 @@ type managedPipeline struct {
 	reports bool           // its source says whether it is connected
 	link    connection     // of its source, if it does
 	locate  func(error) string
+	runs    atomic.Pointer[assembled] // what it is made of now; nil: it has never started
 
-	hidesKeys bool // its dead letters redact keys, and no event has a hash of one
+	hidesKeys atomic.Bool // its dead letters redact keys, and no event has a hash of one
 
 	stop     context.CancelFunc // has Run drain this one alone
 	drained  atomic.Bool        // by a command

@@ -52,12 +52,12 @@ func (p *process) newEndpoint(set *config.Set) (*admin.Server, error) {
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
 		Listen: a.Listen, TLS: secure, Token: a.Token, TokenFile: a.TokenFile, Hosts: a.Hosts, Pprof: a.Pprof, Warn: warn,
-		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
+		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(),
 		Holds: p.holds, InFlight: p.inFlight, Tap: taps, Commands: p.commanding(a),
-		Files:  func() ([]admin.File, error) { return shownFiles(set) },
-		Shapes: func() []admin.Shape { return shapes(set) }, Recent: p.events.Recent(), Page: a.Page,
-		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash,
-			Instance: p.events.Instance()},
+		Files:  func() ([]admin.File, error) { return shownFiles(p.config.now().set) },
+		Shapes: func() []admin.Shape { return shapes(p.config.now().set) }, Recent: p.events.Recent(), Page: a.Page,
+		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, Instance: p.events.Instance()},
+		Hash:    func() string { return p.config.now().set.Hash },
 	})
 	var env *pipeline.EnvironmentError
 	switch {

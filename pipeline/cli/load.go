@@ -16,7 +16,8 @@ func (g *globals) load(paths []string) (*config.Set, error) {
 	if err := g.checkLogFlags(); err != nil {
 		return nil, err
 	}
-	l := config.Loader{Kinds: g.kinds, Set: g.set, Repeatable: g.repeatable}
+	g.read.forget()
+	l := config.Loader{Kinds: g.kinds, Set: g.set, Repeatable: g.repeatable, Reads: g.read.note}
 	set, err := l.Load(paths...)
 	if err != nil {
 		return nil, err

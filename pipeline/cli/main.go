@@ -70,7 +70,8 @@ type globals struct {
 	set       []string
 	kinds     config.Kinds // that files may name
 
-	repeatable bool // see config.Loader
+	repeatable bool      // see config.Loader
+	read       readFiles // those that were read the last time
 
 	running bool // arguments and flags were right; errors are of the command
 }

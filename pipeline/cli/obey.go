@@ -65,17 +65,12 @@ func rateText(r calls.RateSettings) string {
 	return r.Rate.String()
 }
 
-// A reloader reads the files of its process again.
-type reloader interface {
-	reload(ctx context.Context, trigger, by string) (was, is string, err error)
-}
-
+// reloadFor has the files loaded again. That they cannot be applied is said as of what does not take a command.
 func (p *process) reloadFor(ctx context.Context, c admin.Command) (admin.Done, error) {
-	r, ok := any(p).(reloader)
-	if !ok {
-		return admin.Done{}, never("this process cannot be reloaded: start it again")
+	was, is, err := p.reload(ctx, "api", c.By)
+	if refused := (*admin.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
+		err = unfit(errors.New(firstLine(err)))
 	}
-	was, is, err := r.reload(ctx, "api", c.By)
 	return admin.Done{Was: was, Is: is}, err
 }
 

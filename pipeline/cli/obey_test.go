@@ -175,7 +175,7 @@ func TestEachCommandDoesWhatItSays(t *testing.T) {
 func TestARedactedKeyHasNoHash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, do := steer(newSteered(&fakeRunner{}))
-		s.pipelines[0].hidesKeys = true
+		s.pipelines[0].hidesKeys.Store(true)
 		if said := do(admin.Command{Verb: "skip", Pipeline: "p0", Key: []byte("canary")}); said != "> skipped" {
 			t.Error(said)
 		}

@@ -124,10 +124,10 @@ func runningFigures(name string, n int64) engine.Snapshot {
 	}
 }
 
-// TestThePageTellsStates: each state has its word and its sentence, and what is in names and messages is text.
-func TestThePageTellsStates(t *testing.T) {
+// tellStates: each state has its word and its sentence, and what is in names and messages is text.
+func tellStates(t *testing.T, b *browser) {
 	s := stage(t, runningFigures("p", 0))
-	p := openBrowser(t).visit("Ada", s.address)
+	p := b.visit("Grace", s.address)
 	p.waitFor(stateShown + ` === 'idle'`)
 	notice := `document.getElementById('notice').textContent`
 	states := []struct {
@@ -136,7 +136,9 @@ func TestThePageTellsStates(t *testing.T) {
 		text   string
 	}{
 		{func(f *engine.Snapshot) { f.State = "starting" }, "starting", "Nothing is read yet."},
-		{func(f *engine.Snapshot) { f.State, f.InFlight = "paused", 7 }, "paused", "No record begins; 7 are in flight."},
+		{func(f *engine.Snapshot) { f.State, f.InFlight = "paused", 7 }, "paused", "Paused. No record begins; 7 are in flight."},
+		{func(f *engine.Snapshot) { f.State, f.PausedBy = "paused", "command" }, "paused", "By a command. No record begins"},
+		{func(f *engine.Snapshot) { f.State, f.PausedBy = "paused", "dead_letter_budget" }, "paused", "Too many records were rejected. No record begins"},
 		{func(f *engine.Snapshot) { f.State, f.InFlight = "draining", 8 }, "draining", "Nothing more is read; 8 records are on their way to an end."},
 		{func(f *engine.Snapshot) { f.State = "stopped" }, "ended", "All that was to be read has been read, or it was stopped."},
 		{func(f *engine.Snapshot) { f.State, f.Err = "failed", errors.New("writing "+hostile) }, "failed", "writing " + hostile},
@@ -145,7 +147,7 @@ func TestThePageTellsStates(t *testing.T) {
 		{func(f *engine.Snapshot) { f.Source.Partitions[0].HighWatermark = 20 }, "waiting", "Nothing is read, and the lag is 20."},
 		{func(f *engine.Snapshot) {
 			at := pipeline.Position{Topic: "orders", Partition: 3, Offset: 4711}
-			f.InFlight = 1
+			f.InFlight, f.PausedLanes = 1, []string{"orders/3"}
 			f.Stalled = []engine.Hold{{Lane: "orders/3", Position: at, Root: at, Where: "geo", State: "running", Cause: "running", Since: 72 * time.Second, Age: 80 * time.Second}}
 		}, "stalled", "orders/3@4711"},
 	}
@@ -165,6 +167,8 @@ func TestThePageTellsStates(t *testing.T) {
 	p.waitFor(`document.querySelector('#graph .part[data-state="stalled"] .mark')?.textContent === 'stalled for 1 min 12 s'`)
 	p.waitFor(`document.querySelector('#parts tr[data-state="stalled"]')?.textContent.includes('stalled for 1 min 12 s')`)
 	p.waitFor(`document.querySelector('#why li')?.textContent.includes('orders/3@4711')`)
+
+	p.waitFor(`document.querySelector('#partitions tbody').textContent.includes('paused by a command')`)
 
 	showHostileNames(t, s, p)
 	loseTheStream(t, s, p)
@@ -220,8 +224,8 @@ func loseTheStream(t *testing.T, s *staged, p *person) {
 	p.waitFor(`[...document.querySelectorAll('#log li span')].some(e => e.textContent === 'behind the gap')`)
 }
 
-// TestThePageIsReached: by keys alone, in both themes, in narrow and wide windows.
-func TestThePageIsReached(t *testing.T) {
+// reachAll: by keys alone, in both themes, in narrow and wide windows.
+func reachAll(t *testing.T, b *browser) {
 	f := runningFigures("p", 1000)
 	f.Errors, f.Steps[0].ErrorsByType = 3, []engine.ErrorCount{{Type: "http_5xx", Total: 3, Message: strings.Repeat("no", 300), At: time.Now()}}
 	f.Stalled = []engine.Hold{{Lane: "orders/3", Where: "geo", State: "running", Cause: "running", Since: 72 * time.Second}}
@@ -236,7 +240,7 @@ func TestThePageIsReached(t *testing.T) {
 		s.events.Pipeline("p").Log().Info().Str("level_", level).Msg(strings.Repeat("long_", 100))
 	}
 	s.events.Pipeline("p").Log().Error().Msg("an error")
-	p := openBrowser(t).visit("Grace", s.address)
+	p := b.visit("Linus", s.address)
 	p.waitFor(`document.querySelectorAll('#graph .part').length === 8 && document.querySelectorAll('#errors tbody tr').length === 6 && document.querySelectorAll('#log li').length === 4`)
 
 	keysOfThePage(t, p)

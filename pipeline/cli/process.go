@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/trace"
@@ -42,22 +43,34 @@ type process struct {
 	atEnd    func()       // called before the last line
 
 	watched
-	commands commands
+	changing
 
-	ready    atomic.Bool
-	draining atomic.Bool // stopping is set; for other goroutines
-	dumping  atomic.Bool
+	standing
 	stopping time.Time // when the drain began; zero: it has not
 	deadline *time.Timer
 	signalled
 	aborted bool
 }
 
+// changing is what changes while the process runs, and by whom.
+type changing struct {
+	commands commands
+	config   configuration
+	rates    *calls.Shared // of all pipelines; nil: they have none
+}
+
+// standing is what other goroutines may ask of how far the process is.
+type standing struct {
+	ready    atomic.Bool
+	draining atomic.Bool // stopping is set
+}
+
 // signalled is which signals the process has got.
 type signalled struct {
 	signal   os.Signal // the first one
 	signalAt time.Time
-	forcedBy os.Signal // the second one
+	forcedBy os.Signal   // the second one
+	dumping  atomic.Bool // what one has asked to be written is being written
 }
 
 // watched is who watches the process from outside, and by what.
@@ -85,6 +98,7 @@ func (p *process) run(ctx context.Context) int {
 		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
 	p.commands.open(ctx)
+	go p.reloadWhenAsked(ctx)
 	watching, ended := make(chan struct{}), make(chan struct{})
 	defer close(ended)
 	go p.watch(ctx, watching)

@@ -37,7 +37,10 @@ A mistake in any file keeps all pipelines from starting (exit code 2). From then
 at the start or later, the others go on. It stays down until the process is started again; /livez and /readyz fail and
 name it, and so do pipeline.stopped in the log and, at the end, process.stopped. The process ends when all have ended:
 with 1 when one of several has failed, also after a signal, and with the code of the first failure when all have.
-With --fail-fast the first failure ends all of them, and no pipeline starts unless all can.`,
+With --fail-fast the first failure ends all of them, and no pipeline starts unless all can.
+
+SIGHUP loads the files again, unless the process runs in a terminal that is closed. What is wrong with them is logged, and the process goes on as it was. Else
+steps, sinks, rates and the log level are replaced while the sources go on. With --watch the same happens when a file changes.`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("drain") && (f.drain < time.Millisecond || f.drain > time.Hour) {
@@ -48,6 +51,7 @@ With --fail-fast the first failure ends all of them, and no pipeline starts unle
 	}
 	cmd.Flags().DurationVar(&f.drain, "drain", 0, "how long work in flight may go on after a signal (default: limits.drain of the file)")
 	cmd.Flags().BoolVar(&f.failFast, "fail-fast", false, "end all pipelines when one of them fails")
+	cmd.Flags().BoolVar(&f.watch, "watch", false, "load the files again when one of them changes")
 	return cmd
 }
 
@@ -55,6 +59,7 @@ With --fail-fast the first failure ends all of them, and no pipeline starts unle
 type runFlags struct {
 	drain    time.Duration
 	failFast bool
+	watch    bool
 }
 
 // runDaemon runs files until they end.
@@ -90,15 +95,11 @@ func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string,
 		return err
 	}
 	defer events.Close()
-	if f.drain > 0 {
-		set.Process.Limits.Drain = f.drain
-		for _, p := range set.Pipelines {
-			p.Limits.Drain = f.drain
-		}
-	}
+	f.apply(set)
 	daemon := newDaemon(set, events, log, signals)
 	daemon.failFast = f.failFast
 	daemon.supervisor = newSupervisor(set.Process.Log.StatsEvery)
+	daemon.config.files = sourceFiles{g: g, files: files, flags: f}
 	daemon.watchProgress(false)
 	return endedWith(daemon.start(ctx, set))
 }
@@ -194,6 +195,7 @@ func newDaemon(set *config.Set, events *event.Emitter, log *event.Queue, signals
 
 // start builds what was loaded, probes what it needs, runs it, and gives the exit code.
 func (p *process) start(ctx context.Context, set *config.Set) int {
+	p.config.begin(set)
 	announce(p.events, set)
 	tuneMemory(int64(set.Process.Limits.InFlightBytes) + set.Beside())
 	logProblems(p.events, set.Warnings)
@@ -211,6 +213,7 @@ func (p *process) start(ctx context.Context, set *config.Set) int {
 		discardAll(all)
 		return p.neverRan(err, all)
 	}
+	p.config.runs(all)
 	defer shutDown(endpoint)
 	return p.run(ctx)
 }

@@ -349,7 +349,8 @@ func TestSignals(t *testing.T) {
 		h := startHolding(t)
 		r := startRun(t, h, "1h")
 		r.signal(syscall.SIGHUP)
-		r.read("reloading does not exist yet")
+		r.read(`"event_name":"config.applied"`)
+		r.read("nothing has changed in it")
 		r.signal(syscall.SIGUSR1)
 		line := r.read(`"cause":"call"`)
 		for _, want := range []string{`"lane":"input.jsonl"`, `"offset":7,`, `"step":"http"`, `"attempt":1`, `"target":"127.0.0.1`, "flights/3@7: http, host 127.0.0.1", "2 records behind it"} {

@@ -41,9 +41,13 @@ func asksToEnd(s os.Signal, terminal bool) bool {
 func (p *process) handle(s os.Signal, cancel func()) {
 	switch {
 	case s == syscall.SIGHUP && !p.terminal:
+		if p.config.files.g != nil {
+			p.config.ask("sighup")
+			return
+		}
 		p.supervisor.reloading()
-		p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
-		p.supervisor.reloaded("not reloaded: reloading does not exist yet")
+		p.events.Log().Warn().Str("signal", "SIGHUP").Msg(notLoadedAgain)
+		p.supervisor.reloaded("not reloaded: " + notLoadedAgain)
 	case s == dumpSignal:
 		if p.dumping.CompareAndSwap(false, true) {
 			go func() {

@@ -244,7 +244,7 @@ func TestHangupAndDump(t *testing.T) {
 		if len(lines) != 1+1+mostDumped+1 {
 			t.Fatalf("%d lines", len(lines))
 		}
-		if m := lines[0]["message"]; !strings.Contains(fmt.Sprint(m), "does not exist yet") {
+		if m := lines[0]["message"]; !strings.Contains(fmt.Sprint(m), "does not load its files again") {
 			t.Errorf("SIGHUP: %v", m)
 		}
 		oldest := lines[2]

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -218,7 +219,7 @@ func skips(g *globals, verb admin.Verb, cmd *cobra.Command) *cobra.Command {
 				return usagef("--key-base64: what was given is no base64")
 			}
 		default:
-			at, err := admin.ParsePosition(args[0])
+			at, err := admin.ParsePosition(strings.TrimSuffix(args[0], ":")) // as it is copied out of a line of why
 			if err != nil {
 				return usagef("%w; a key is given with --key", err)
 			}

@@ -129,7 +129,7 @@ func TestSteeringARunningProcess(t *testing.T) {
 		out  string
 		errs string
 	}{
-		"a rate":                {[]string{"rate", "api", "5/s", "--addr", at}, exitDone, "rate: 5/s, burst 10 (it was 100/s, burst 10)\n", ""},
+		"a rate":                {[]string{"rate", "api", "5/s", "--addr", at}, exitDone, "rate api: 5/s, burst 10 (it was 100/s, burst 10)\n", ""},
 		"no such rate":          {[]string{"rate", "apy", "5/s", "--addr", at}, exitUsage, "", `there is no rate "apy": there is api`},
 		"no rate at all":        {[]string{"rate", "api", "often", "--addr", at}, exitUsage, "", "often is no rate"},
 		"no burst":              {[]string{"rate", "api", "5/s", "--burst", "0"}, exitUsage, "", "--burst 0"},

@@ -34,14 +34,16 @@ func (p *process) openTaps(set *config.Set) (func(admin.TapRequest) (admin.Tap, 
 	if allowed == nil {
 		return nil, nil
 	}
-	redacts := map[string]func(*engine.TapContents){}
-	for _, file := range set.Pipelines {
+	redaction := func(file *config.Pipeline) (func(*engine.TapContents), error) {
 		r, err := tapRedaction(allowed.Redact, file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", settingPlace(set, "admin.tap.redact"), err)
+		if err != nil || r == nil {
+			return nil, err
 		}
-		if r != nil {
-			redacts[file.Name] = func(c *engine.TapContents) { r.Seen((*redact.Seen)(c)) }
+		return func(c *engine.TapContents) { r.Seen((*redact.Seen)(c)) }, nil
+	}
+	for _, file := range set.Pipelines {
+		if _, err := redaction(file); err != nil {
+			return nil, fmt.Errorf("%s: %w", settingPlace(set, "admin.tap.redact"), err)
 		}
 	}
 	return func(asked admin.TapRequest) (admin.Tap, error) {
@@ -54,9 +56,14 @@ func (p *process) openTaps(set *config.Set) (func(admin.TapRequest) (admin.Tap, 
 		if !ok {
 			return nil, fmt.Errorf("the pipeline %s could not start", m.name)
 		}
+		file := m.runs.Load().file // as it was loaded last: what its dead letters leave out, a tap does too
+		hide, err := redaction(file)
+		if err != nil {
+			return nil, fmt.Errorf("redacting what is shown of %s: %w", m.name, err)
+		}
 		o := engine.TapOptions{
 			Step: asked.Step, Sides: asked.Sides, Rate: asked.Rate, Limit: asked.Limit,
-			Values: allowed.Values, Redact: redacts[m.name],
+			Values: allowed.Values, Redact: hide,
 		}
 		if allowed.Rate.PerSecond() < asked.Rate.PerSecond() {
 			o.Rate = allowed.Rate

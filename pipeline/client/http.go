@@ -22,6 +22,8 @@ import (
 )
 
 // HTTPOptions are the settings of an HTTP client. Zero stands for the default.
+//
+// Reason for its size: it has all that can be said of a client, a field for each.
 type HTTPOptions struct {
 	// Slots is how many calls run at once, and so the most connections to a host;
 	// all of them are kept open between calls. To several hosts together four times as

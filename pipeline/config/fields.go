@@ -30,6 +30,7 @@ type tags struct {
 	raw      bool
 	shown    string
 	query    bool
+	start    bool
 }
 
 // fresh gives a value of type t as it is before a file is read: for what stands behind a pointer or
@@ -115,6 +116,7 @@ func fieldsOf(t reflect.Type) []field {
 				raw:    f.Tag.Get("raw") == "true",
 				shown:  f.Tag.Get("shown"),
 				query:  f.Tag.Get("query") == "hidden",
+				start:  f.Tag.Get("read") == "start",
 			},
 		})
 	}

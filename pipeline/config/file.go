@@ -27,11 +27,12 @@ type Pipeline struct {
 	Dir  string `yaml:"-"` // its folder, absolute
 	Hash string `yaml:"-"` // 12 hex digits of the canonical settings, secrets left out
 
-	decoder *decoder          // for Mentions and Warning
-	origins map[string]string // by path, what stands in the file: "" or the variable or --set it comes from
-	secrets []string          // texts that must not be shown
-	places  map[string]string // by path, file:line:column
-	folders map[string]bool   // those of included files, absolute
+	decoder  *decoder          // for Mentions and Warning
+	origins  map[string]string // by path, what stands in the file: "" or the variable or --set it comes from
+	secrets  []string          // texts that must not be shown
+	places   map[string]string // by path, file:line:column
+	folders  map[string]bool   // those of included files, absolute
+	identity identity          // as it was loaded, for Compare
 }
 
 // Place gives file:line:column of what stands at a path: "source", "stages[2].http",

@@ -192,7 +192,7 @@ func (x *includes) load(key, at, with *node, wants string) *node {
 		return nil
 	}
 	main := x.r.src
-	r := newReading(x.display(at.text, path), main.order, text, &variables{env: x.r.vars.env, dir: filepath.Dir(path), included: true}, x.r.kinds)
+	r := newReading(x.display(at.text, path), main.order, text, &variables{env: x.r.vars.env, dir: filepath.Dir(path), reads: x.r.vars.reads, included: true}, x.r.kinds)
 	r.src.path, r.src.dir, r.src.from = path, filepath.Dir(path), at
 	r.nodes, r.tooManyNodes = x.r.nodes, x.r.tooManyNodes
 	body := r.fileBody(x, text, with, wants)
@@ -298,6 +298,7 @@ func (x *includes) text(at *node, path string) ([]byte, bool) {
 	if text, ok := x.texts[path]; ok {
 		return text, true
 	}
+	x.r.vars.noteRead(path)
 	info, err := os.Stat(path)
 	var text []byte
 	switch {

@@ -52,6 +52,8 @@ const (
 //	                  in place of the mapping that the struct is read from
 //	short:"true"      of a field of a struct: a text may stand in place of the mapping, and is
 //	                  read as that field
+//	read:"start"      of a settings.Path: the file is read at the start, and not again when it changes. What it
+//	                  holds is a part of the settings then, of which a reload looks whether they have changed
 //	query:"hidden"    of a text that is an address: what its query holds is not shown
 //	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //
@@ -142,6 +144,8 @@ type Kind struct {
 	// a sink that knows by them what it has stored refuses it. nil, or "": the same position is the same record in each run, as
 	// far as the source can know.
 	Anew func(settings any) string
+	// Refers marks stages whose files may name other files: a reload cannot tell whether those have changed, and makes them anew.
+	Refers bool
 	// Build makes the component from checked settings: a pipeline.Source,
 	// pipeline.Stage, pipeline.Splitter or pipeline.Sink. It connects to nothing.
 	Build func(settings any, env Env) (any, error)

@@ -21,6 +21,9 @@ type Loader struct {
 	// Repeatable makes now, uuid and random of all expressions give the same in every run over
 	// the same records: see expr.Expr.Repeatable.
 	Repeatable bool
+	// Reads is called with the name of each file that is about to be read, also when there is none of that name: what is loaded
+	// changes with these. nil: nobody wants to know.
+	Reads func(path string)
 }
 
 // A Set is what one process runs.
@@ -157,8 +160,11 @@ func (l *Loader) open(name string, order int) (*decoder, *node) {
 	if env == nil {
 		env = os.LookupEnv
 	}
+	if l.Reads != nil {
+		l.Reads(filepath.Join(dir, filepath.Base(name)))
+	}
 	text, err := readLimited(name)
-	r := newReading(name, order, text, &variables{env: env, dir: dir}, l.Kinds)
+	r := newReading(name, order, text, &variables{env: env, dir: dir, reads: l.Reads}, l.Kinds)
 	r.src.dir, r.src.path = dir, filepath.Join(dir, filepath.Base(name))
 	d := &decoder{reading: r, dir: dir, places: map[string]*node{}, keys: map[string]*node{}, bad: map[string]bool{}, repeatable: l.Repeatable}
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Show gives the effective settings as a pipeline file: defaults filled in and marked,
@@ -29,7 +30,7 @@ func (p *Pipeline) Show() ([]byte, error) {
 	return s.bytes()
 }
 
-// hash fills in the hashes of a set and its pipelines.
+// hash fills in the hashes of a set and its pipelines, and what they are compared by with others.
 func (s *Set) hash() {
 	whole := sha256.New()
 	for _, p := range s.Pipelines {
@@ -40,6 +41,7 @@ func (s *Set) hash() {
 		}
 		sum := sha256.Sum256(text)
 		p.Hash = hex.EncodeToString(sum[:])[:12]
+		p.identity = p.identify()
 		whole.Write(sum[:])
 	}
 	s.Hash = hex.EncodeToString(whole.Sum(nil))[:12]
@@ -53,6 +55,7 @@ type yamlWriter struct {
 	p        *Pipeline
 	origins  bool // mark defaults, variables and overrides by comments
 	relative bool // file names relative to the file's folder, and nothing of this machine
+	whole    bool // nothing is hidden, and files that are read at the start are named with a sum of what they hold: for compare.go alone
 }
 
 func (s *yamlWriter) bytes() ([]byte, error) {
@@ -169,7 +172,11 @@ func (s *yamlWriter) fields(to *yaml.Node, v reflect.Value, path string, skip []
 			continue // none, which no file can say in words
 		}
 		value := s.value(fv, at)
-		if f.tags.query && value != nil {
+		if s.whole && f.tags.start && value != nil {
+			s.p.decoder.vars.noteRead(value.Value)
+			value.Value += contentOf(value.Value)
+		}
+		if f.tags.query && value != nil && !s.whole {
 			value.Value = concealQuery(value.Value)
 		}
 		s.add(to, f.name, at, value)
@@ -185,15 +192,15 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 		}
 		v = v.Elem()
 	}
-	if v.Type() == secretType && v.Len() == 0 {
-		return nil
+	if v.Type() == secretType {
+		return s.secret(v.Interface().(settings.Secret), path)
 	}
 	if m, ok := marshaler(v); ok {
 		text, err := m.MarshalText()
 		if err != nil || len(text) == 0 && !given {
 			return nil
 		}
-		if isExpression(v.Type()) {
+		if isExpression(v.Type()) && !s.whole {
 			return s.scalar(path, concealCode(string(text), v.Type() == templateType, s.p.secrets))
 		}
 		return s.text(path, string(text))
@@ -235,6 +242,17 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 		n.Tag = "!!str"
 	}
 	return n
+}
+
+// secret gives the node of a secret, nil when there is none.
+func (s *yamlWriter) secret(v settings.Secret, path string) *yaml.Node {
+	switch {
+	case v == "":
+		return nil
+	case s.whole:
+		return s.scalar(path, v.Reveal())
+	}
+	return s.text(path, v.String())
 }
 
 // anything gives the node of a value of type any, in which nothing is left out that stands in the
@@ -305,6 +323,9 @@ func styleOf(text string) yaml.Style {
 
 // text makes a scalar, with what must not be seen taken out.
 func (s *yamlWriter) text(path, text string) *yaml.Node {
+	if s.whole {
+		return s.scalar(path, text)
+	}
 	return s.scalar(path, conceal(text, s.p.secrets))
 }
 

@@ -38,9 +38,18 @@ type variables struct {
 	env func(string) (string, bool)
 	dir string // folder of the file, for ${file:…}
 
+	reads func(path string) // see Loader.Reads; nil: nobody wants to know
+
 	included  bool            // the file is included
 	params    params          // which come before the environment
 	declaring map[string]bool // names of parameters, while their defaults are read
+}
+
+// noteRead tells who wants to know that a file is read.
+func (v *variables) noteRead(path string) {
+	if v.reads != nil {
+		v.reads(path)
+	}
 }
 
 // substitute puts variables into text. The result is never read as YAML again. $${
@@ -143,6 +152,7 @@ func (v *variables) readFile(p piece, name string) (_ piece, problem, suggestion
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(v.dir, name)
 	}
+	v.noteRead(name)
 	b, err := smallfile.Read(name)
 	switch {
 	case err != nil:

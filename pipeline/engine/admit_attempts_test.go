@@ -213,7 +213,7 @@ func TestAPanicIsOfOneRecord(t *testing.T) {
 				if o, l := len(out.all()), dead.all(); o != 90 || len(l) != 10 || l[0].headers[deadletter.Reason] != pipeline.ReasonPanic {
 					t.Errorf("%s in %s: %d came out, dead letters %v", how, where, o, l)
 				}
-				if n := len(p.steps[0].(*waitStep).win.gates); n != 0 {
+				if n := len(p.chain().steps[0].(*waitStep).win.gates); n != 0 {
 					t.Errorf("%s in %s: %d gates are left", how, where, n)
 				}
 				d.settled()

@@ -154,7 +154,7 @@ func TestAGateThatOpensHoldsNothingBack(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		balanced(t, p)
-		w := &p.steps[0].(*waitStep).win
+		w := &p.chain().steps[0].(*waitStep).win
 		w.mu.Lock()
 		for _, g := range w.gates {
 			if n := g.queue.Len(); n > 4 {

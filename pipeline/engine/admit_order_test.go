@@ -131,8 +131,8 @@ func TestAGateThatChanges(t *testing.T) {
 				}
 				first.set(true)
 				time.Sleep(time.Minute)
-				if n := p.Snapshot().Steps[0].Throttled; n != 40-c.out || len(p.steps[0].(*waitStep).win.gates) > 1 {
-					t.Errorf("%d throttled at %d gates", n, len(p.steps[0].(*waitStep).win.gates))
+				if n := p.Snapshot().Steps[0].Throttled; n != 40-c.out || len(p.chain().steps[0].(*waitStep).win.gates) > 1 {
+					t.Errorf("%d throttled at %d gates", n, len(p.chain().steps[0].(*waitStep).win.gates))
 				}
 				began := time.Now()
 				cancel()

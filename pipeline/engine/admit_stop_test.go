@@ -214,7 +214,7 @@ func TestHeldBackRecordsAreBounded(t *testing.T) {
 		if records > 2000 || bytes > 400_000+1<<16 || int64(records) < s.InFlight {
 			t.Errorf("%d records, %d bytes of the budget in use, %d in flight", records, bytes, s.InFlight)
 		}
-		if g := p.steps[0].(*waitStep).win.gates; len(g) != 1 || shut.asks() != 1 {
+		if g := p.chain().steps[0].(*waitStep).win.gates; len(g) != 1 || shut.asks() != 1 {
 			t.Errorf("%d gates, asked %d times", len(g), shut.asks())
 		}
 		shut.set(true)

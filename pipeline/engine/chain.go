@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
 
 // A chain is what records pass, from the filler to the sinks. It does not change once it
 // is made.
@@ -11,7 +15,68 @@ type chain struct {
 	route     *router
 	sinks     []*sink
 	dead      *sink // of dead letters, or nil
+}
 
+// newChain makes a chain that does not run yet. It takes over the sinks whose component is in the chain before it, nil: there is
+// none, as they are: their queues know which lanes they have written.
+func newChain(p *shared, txn *transactions, of *plan, before *chain) *chain {
+	c := &chain{first: newPipe(pipeDepth, 0, p.work.over)}
+	in := c.first
+	for i, conf := range of.steps {
+		out := newPipe(pipeDepth, i+1, p.work.over)
+		c.steps = append(c.steps, newStep(p, conf, i, in, out))
+		if s, ok := c.steps[i].(*waitStep); ok {
+			s.win.hashed = of.keys
+			if c.firstWait == nil {
+				c.firstWait = s
+			} else {
+				s.win.first = &c.firstWait.win
+			}
+		}
+		in = out
+	}
+	var conditions []condition
+	for _, conf := range of.sinks {
+		s := before.sinkOf(conf.Sink)
+		if s == nil {
+			s = newSink(p, txn, conf)
+		}
+		c.sinks = append(c.sinks, s)
+		conditions = append(conditions, conf.When)
+	}
+	if of.dead.Sink != nil {
+		c.dead = before.sinkOf(of.dead.Sink)
+		if c.dead == nil {
+			dead := of.dead.output()
+			dead.defaults()
+			c.dead = newSink(p, txn, dead)
+			c.dead.letters = true
+			p.taps.hide(c.dead.tap) // what is in letters is redacted by other rules
+		}
+	}
+	c.route = newRouter(p, c.sinks, conditions, in)
+	return c
+}
+
+// sinkOf gives the sink with a component; nil: there is none.
+func (c *chain) sinkOf(component pipeline.Sink) *sink {
+	if c == nil {
+		return nil
+	}
+	for _, s := range c.allSinks() {
+		if isSame(s.conf.Sink, component) {
+			return s
+		}
+	}
+	return nil
+}
+
+// start starts the workers, from the sinks' end on.
+func (c *chain) start() {
+	c.route.start()
+	for _, s := range c.steps {
+		s.start()
+	}
 }
 
 // allSinks gives the sinks, that of the dead letters included.
@@ -20,6 +85,17 @@ func (c *chain) allSinks() []*sink {
 		return c.sinks
 	}
 	return append(c.sinks[:len(c.sinks):len(c.sinks)], c.dead)
+}
+
+// loads gives how the steps and then the sinks have spent their time, the dead letters' left out.
+func (c *chain) loads(now time.Time) (all []load) {
+	for _, s := range c.steps {
+		all = append(all, s.load(now))
+	}
+	for _, s := range c.sinks {
+		all = append(all, s.load(now))
+	}
+	return all
 }
 
 // partName gives the name of the i-th place: the steps come first, and then the sinks.
@@ -101,6 +177,7 @@ type stepper interface {
 	stopEarly()
 	resumed()          // a pause is over
 	setWorkers(n int)  // Step.allows so many
+	size() int         // how many workers there are to be
 	skip(set *skipSet) // there is more to skip
 	snapshot(now time.Time) StepSnapshot
 	load(now time.Time) load

@@ -15,7 +15,7 @@ func (w *cpuWorker) rests() bool { return w.failed > 0 || w.c.seq >= w.s.last.Lo
 
 // rest sends on what is done of the chunk, and waits until the pause is over. The worker is idle in it.
 func (w *cpuWorker) rest() {
-	c, s, m := w.c, w.s, &w.s.meter
+	c, s, m := w.c, w.s, w.s.meter
 	if w.i > 0 {
 		w.part()
 	} else {
@@ -26,7 +26,7 @@ func (w *cpuWorker) rest() {
 		m.working.leave(w.since.Sub(m.began))
 		m.mu.Unlock()
 	}
-	s.p.rejects.wait(c.lane.stepsCtx)
+	s.p.rejects().wait(c.lane.stepsCtx)
 	w.since = time.Now()
 	c.taken.Store(int64(w.since.Sub(s.p.phase.began)))
 	c.at(s.index, stateRunning)
@@ -135,7 +135,7 @@ func (w *cpuWorker) end() {
 func (w *cpuWorker) book(now time.Time, entered, out int64) {
 	spent := now.Sub(w.since)
 	w.t.out = out
-	m := &w.s.meter
+	m := w.s.meter
 	m.mu.Lock()
 	m.busy += spent
 	m.working.leave(w.since.Sub(m.began))
@@ -150,7 +150,7 @@ func (w *cpuWorker) book(now time.Time, entered, out int64) {
 
 // bring ends what does not go on, and brings what does to the turnstile: the last of what the worker took, or a part.
 func (w *cpuWorker) bring(c *chunk, now time.Time, last bool) {
-	s, m := w.s, &w.s.meter
+	s, m := w.s, w.s.meter
 	c.at(s.index, stateTurn)
 	c.lane.finishAt(w.dropped, filtered, now)
 	c.lane.finishAt(w.lost, w.fate, now)

@@ -87,7 +87,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	w.tapping.taps = s.tap.due(now, w.entered)
 	s.outstanding.Add(1)
 
-	m := &s.meter
+	m := s.meter
 	m.mu.Lock()
 	m.working.enter(now.Sub(m.began))
 	m.fill = max(m.fill, fill)
@@ -107,7 +107,7 @@ func (w *cpuWorker) run() {
 func (w *cpuWorker) stretch() (paused bool) {
 	c, s := w.c, w.s
 	recs := c.recs
-	rejects := s.p.rejects
+	rejects := s.p.rejects()
 	if w.i == 0 && (s.p.phase.stopsEarly.Load() || c.lane.isFrozen()) {
 		w.giveUp(abandoned)
 		return false
@@ -263,10 +263,10 @@ func (w *cpuWorker) filter(it item) {
 // tell has the budget of rejections know of the records before the one at the cursor that passed: a record is rejected only when those count
 // that came before it.
 func (w *cpuWorker) tell() {
-	if r := w.s.p.rejects; r != nil {
+	if r := w.s.p.rejects(); r != nil {
 		k := w.known
 		filtered := w.t.filtered - k.filtered
-		r.passed(w.s.p.atStep(w.s.index), int64(w.i-k.told-k.skipped)-filtered, filtered)
+		r.passed(atStep(w.s.index), int64(w.i-k.told-k.skipped)-filtered, filtered)
 		w.known = tally{told: w.i, filtered: w.t.filtered}
 	}
 }

@@ -64,7 +64,7 @@ func (p *shared) contents(r *pipeline.Record, why *failure, of *splitGroup) dead
 		c.Got, c.HasGot = records.Left(r)
 		c.HasGot = c.HasGot && !same(c.Got, c.Value)
 	}
-	if redact := p.opts.DeadLetter.Redact; redact != nil {
+	if redact := p.plan().dead.Redact; redact != nil {
 		// In a goroutine of its own: it may panic, and the lane is locked.
 		if guarded(func() error { redact(&c); return nil }) != nil {
 			c = deadletter.Contents{Error: "redacting the letter panicked, and the message is left out", Redacted: []string{deadletter.RedactedHeaders, deadletter.RedactedKey, deadletter.RedactedValue}}
@@ -84,7 +84,7 @@ func (p *shared) appendReasons(headers []pipeline.Header, it item, why *failure,
 	add(deadletter.Reason, why.reason)
 	add(deadletter.Error, clip(message, maxError))
 	var detailer pipeline.Detailer
-	if p.opts.DeadLetter.Redact == nil && errors.As(why.err, &detailer) {
+	if p.plan().dead.Redact == nil && errors.As(why.err, &detailer) {
 		if detail := textOf(detailer.Detail); detail != "" {
 			add(deadletter.Detail, clip(detail, maxError))
 		}

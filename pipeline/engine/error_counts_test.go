@@ -124,7 +124,7 @@ func TestErrorsAndTheirTypesAreOneSum(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		p.steps[0].core().meter.failed(pipeline.Position{}, typedError{"bad", "parsing: too late"})
+		p.chain().steps[0].core().meter.failed(pipeline.Position{}, typedError{"bad", "parsing: too late"})
 		agree("after the end")
 	})
 }
@@ -160,7 +160,7 @@ func TestErrorStatsAreOfTheMomentOfTheOthers(t *testing.T) {
 			})}},
 			Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Sink: &collect{}},
 		})
-		log.fail = func() { p.steps[0].core().meter.failed(pipeline.Position{}, typedError{"a", "parsing: bad"}) }
+		log.fail = func() { p.chain().steps[0].core().meter.failed(pipeline.Position{}, typedError{"a", "parsing: bad"}) }
 		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
 		defer cancel()
 		if err := p.Run(ctx); err != nil {

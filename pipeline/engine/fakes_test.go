@@ -32,6 +32,7 @@ type memory struct {
 	commit  func(marks []pipeline.Mark) error
 	wrap    func(b *pipeline.Batch) // of each batch, before it is handed over
 	from    map[string]int64        // what was committed before
+	reopens bool                    // lanes that the pipeline ends are opened again
 
 	mu      sync.Mutex
 	engine  pipeline.Feed
@@ -43,6 +44,7 @@ type memory struct {
 	closed  int
 	freed   int
 	given   int
+	lost    map[int]bool // lanes that are not opened again
 }
 
 func (m *memory) Open(ctx context.Context, e pipeline.Feed) error {
@@ -81,8 +83,17 @@ func (m *memory) Read(ctx context.Context) (*pipeline.Batch, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-m.engine.Room():
+		case <-m.again():
 		}
 	}
+}
+
+// again tells a source that opens lanes again to look for such.
+func (m *memory) again() <-chan time.Time {
+	if m.reopens {
+		return time.After(5 * time.Millisecond)
+	}
+	return nil
 }
 
 // one gives a batch of the lane whose turn it is, if it has one and room for it.
@@ -91,6 +102,14 @@ func (m *memory) one(ctx context.Context) (*pipeline.Batch, error) {
 	i := m.turn % m.lanes
 	m.turn++
 	l := m.open[i]
+	if m.reopens && over(l) && !m.lost[i] {
+		again, from, err := m.engine.(feed).p.lane(ctx, l.name, m.marks[l.name])
+		if err != nil {
+			m.mu.Unlock()
+			return nil, err
+		}
+		l, m.open[i], m.next[i] = again, again, int(from)
+	}
 	n := min(or0(m.batch, 10), m.records-m.next[i])
 	m.mu.Unlock()
 	if over(l) || n <= 0 || m.charge && l.Room() == 0 {
@@ -132,7 +151,10 @@ func (m *memory) done() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i, l := range m.open {
-		if m.next[i] < m.records && !over(l) {
+		switch {
+		case m.next[i] < m.records && !over(l):
+			return false
+		case m.reopens && !m.lost[i] && int(m.marks[l.name]) < m.records: // what is under way may be handed back
 			return false
 		}
 	}
@@ -371,7 +393,7 @@ func balanced(t testing.TB, p *Pipeline) {
 	for _, si := range s.Sinks {
 		check("sink "+si.Name, si.Counts)
 	}
-	for _, st := range p.steps {
+	for _, st := range p.chain().steps {
 		if st, ok := st.(*waitStep); ok {
 			st.win.gatesAddUp(t)
 		}

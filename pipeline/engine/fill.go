@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -32,9 +33,10 @@ import (
 // time, and sends them to the first step. It survives a panic in Fill and in the key function.
 type filler struct {
 	p    *shared
-	out  *pipe         // to the first step
-	keys bool          // records need their keys' hash
-	wake chan struct{} // capacity 1: something has changed for a lane that was passed over
+	out  *pipe                // to the first step
+	keys bool                 // records need their keys' hash
+	wake chan struct{}        // capacity 1: something has changed for a lane that was passed over
+	held atomic.Pointer[rest] // no record is made while it is set
 
 	mu     sync.Mutex
 	lanes  fifo.Queue[*lane] // with batches that wait
@@ -58,7 +60,7 @@ type filler struct {
 }
 
 func newFiller(p *shared, out *pipe) *filler {
-	f := &filler{p: p, out: out, keys: p.opts.needKeys(), wake: make(chan struct{}, 1)}
+	f := &filler{p: p, out: out, keys: p.plan().keys, wake: make(chan struct{}, 1)}
 	if p.opts.Tracer != nil {
 		f.untraced = p.opts.Tracer.Skip()
 	}
@@ -74,6 +76,10 @@ func (f *filler) work() bool {
 	}
 	if f.p.read.discard.Load() {
 		return false
+	}
+	if r := f.held.Load(); r != nil {
+		f.rest(r)
+		return true
 	}
 	f.mu.Lock()
 	n, closed := f.lanes.Len(), f.closed
@@ -360,9 +366,10 @@ func (f *filler) send() {
 // hash computes the keys' hashes of a chunk, once, from the records as they came.
 // Records without a key share one.
 func (f *filler) hash(c *chunk) {
+	rejects := f.p.rejects()
 	for ; f.hashed < len(c.recs); f.hashed++ {
-		if f.p.rejects.pausing() {
-			f.p.rejects.wait(c.lane.stepsCtx)
+		if rejects.pausing() {
+			rejects.wait(c.lane.stepsCtx)
 		}
 		it := c.recs[f.hashed]
 		key := it.rec.Key()
@@ -386,7 +393,7 @@ func (f *filler) hash(c *chunk) {
 
 // tell has the budget of rejections know of the records with a key before the one at work.
 func (f *filler) tell() {
-	f.p.rejects.passed(atKeys, int64(f.hashed-f.told), 0)
+	f.p.rejects().passed(atKeys, int64(f.hashed-f.told), 0)
 	f.told = f.hashed
 }
 
@@ -394,6 +401,6 @@ func (f *filler) tell() {
 func (f *filler) unkeyed(c *chunk, it item, reason string, err error) {
 	f.tell()
 	f.told++
-	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1, func() error { return f.p.rejects.spend(atKeys) })
+	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1, func() error { return f.p.rejects().spend(atKeys) })
 	c.failed++
 }

@@ -24,7 +24,7 @@ func (p *shared) halt() {
 		l.cancelCalls()
 	}
 	p.hooks.stopEarly()
-	p.rejects.resume()
+	p.rejects().resume()
 }
 
 // halts says whether the sink gives up what is left of a batch instead of trying it again: it would be rejected after some more attempts.

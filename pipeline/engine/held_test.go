@@ -87,13 +87,13 @@ func TestWhatIsChargedIsWhatIsHeld(t *testing.T) {
 				sink := gated{gate}
 				p := mustNew(t, Options{Source: src, Budget: b, Steps: steps,
 					Sinks: []Output{{Name: "out", Sink: sink, MaxRecords: 1000, MaxBytes: 1 << 20}}})
-				p.sinks[0].conf.MaxRecords, p.sinks[0].conf.MaxBytes = 1<<20, 1<<30 // nobody is held back
+				p.chain().sinks[0].conf.MaxRecords, p.chain().sinks[0].conf.MaxBytes = 1<<20, 1<<30 // nobody is held back
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				done := make(chan error, 1)
 				go func() { done <- p.Run(ctx) }()
 				for there := 0; there < left; time.Sleep(time.Millisecond) {
-					there = waitingFor(p.sinks[0])
+					there = waitingFor(p.chain().sinks[0])
 				}
 				held := heap() - before
 				_, use := b.Use()

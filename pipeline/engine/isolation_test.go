@@ -124,7 +124,7 @@ func TestAPanicBesideRecordsIsOfOnePipeline(t *testing.T) {
 					pause(ctx, 10*time.Millisecond)
 					return nil
 				}}}}})
-			p.steps[0] = &shakyStep{p.steps[0], where}
+			p.chain().steps[0] = &shakyStep{p.chain().steps[0], where}
 			other, done := start(t, t.Context(), Options{Source: &memory{lanes: 1, records: 1000, charge: true, gap: time.Second},
 				Sinks: []Output{{Name: "out", Sink: &collect{}}}, Budget: b})
 			err := p.Run(t.Context())

@@ -166,10 +166,10 @@ func (l *lane) release() {
 func (l *lane) Ended() <-chan struct{} { return l.ended }
 
 func (l *lane) End(ctx context.Context) (pipeline.EndReport, error) {
-	defer l.p.rejects.suspend()()
+	defer l.p.rejects().suspend()()
 	once := l.p.opts.readsOnce()
 	return l.end(ctx, !once, func() {
-		l.p.rejects.resume()
+		l.p.rejects().resume()
 		if once { // what waits of it cannot be handed back
 			l.p.steer.free(l)
 		}

@@ -19,6 +19,7 @@ type meter struct {
 	sealed bool         // counts do not change any more
 	lat    distribution // latencies: of a step's calls, of a sink's Writes, of a pipeline's records to their outcome
 
+	past           [3]time.Duration       // busy, idle and blocked, of the steps that this one has replaced
 	busy, blocked  time.Duration          // what workers have spent in calls, and handing chunks over, that are over
 	began          time.Time              // when the workers began; zero: they have not
 	staff          staffing               // how many workers there are
@@ -77,12 +78,21 @@ func (m *meter) staffed(now time.Time, workers int) {
 // hangs in a call is busy. The meter's lock is held.
 func (m *meter) times(now time.Time) (busy, idle, blocked time.Duration) {
 	if m.began.IsZero() {
-		return 0, 0, 0
+		return m.past[0], m.past[1], m.past[2]
 	}
 	d := now.Sub(m.began)
 	busy = m.busy + m.working.spent(d)
 	blocked = m.blocked + m.handing.spent(d)
-	return busy, max(m.staff.spent(d)-busy-blocked, 0), blocked
+	idle = max(m.staff.spent(d)-busy-blocked, 0)
+	return m.past[0] + busy, m.past[1] + idle, m.past[2] + blocked
+}
+
+// rest has the meter count on for a step that takes the place of this one, whose workers have ended.
+func (m *meter) rest(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.past[0], m.past[1], m.past[2] = m.times(now)
+	m.busy, m.blocked, m.began, m.staff = 0, 0, time.Time{}, staffing{}
 }
 
 // risen keeps the times of a step from falling from one snapshot to the next: they count what a

@@ -28,7 +28,7 @@ func TestTimesOfAStepNeverFall(t *testing.T) {
 			Steps: []Step{{Name: "map", Kind: "map", Workers: 2, Stage: does(func(context.Context, *pipeline.Record) error { return nil })}},
 		})
 		synctest.Wait()
-		m := &p.steps[0].core().meter
+		m := p.chain().steps[0].core().meter
 		hand := func(what func(time.Duration)) {
 			m.mu.Lock()
 			defer m.mu.Unlock()

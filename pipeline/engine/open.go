@@ -57,31 +57,33 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	return by, err
 }
 
-// attach gives the components what they may use before they are used: their emitters, and a
-// way to charge memory.
+// give gives a component what it may use before it is used: its emitter, and a way to charge memory.
+func (p *Pipeline) give(component any, e *event.Emitter) {
+	if a, ok := component.(pipeline.Attacher); ok {
+		a.Attach(e)
+	}
+	if a, ok := component.(pipeline.Accounter); ok {
+		a.Account(func(bytes int64) { p.budget.account(&p.use, bytes) })
+	}
+}
+
+// attach gives all components what they may use.
 func (p *Pipeline) attach() error {
-	give := func(component any, e *event.Emitter) {
-		if a, ok := component.(pipeline.Attacher); ok {
-			a.Attach(e)
-		}
-		if a, ok := component.(pipeline.Accounter); ok {
-			a.Account(func(bytes int64) { p.budget.account(&p.use, bytes) })
-		}
+	p.give(p.opts.Source, p.events)
+	p.give(p.opts.Transactor, p.events)
+	c := p.chain()
+	for _, s := range c.steps {
+		p.give(s.core().conf.Stage, s.core().events)
+		p.give(s.core().conf.Splitter, s.core().events)
 	}
-	give(p.opts.Source, p.events)
-	give(p.opts.Transactor, p.events)
-	for _, s := range p.steps {
-		give(s.core().conf.Stage, s.core().events)
-		give(s.core().conf.Splitter, s.core().events)
-	}
-	for _, s := range p.allSinks() {
-		give(s.conf.Sink, s.events)
+	for _, s := range c.allSinks() {
+		p.give(s.conf.Sink, s.events)
 	}
 	return nil
 }
 
-// openSinks opens the sinks that others connect to. Abort ends that.
-func (p *Pipeline) openSinks(ctx context.Context) error {
+// openSinks opens those of some sinks that others connect to. Abort ends that.
+func (p *Pipeline) openSinks(ctx context.Context, sinks []*sink) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -91,7 +93,7 @@ func (p *Pipeline) openSinks(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	for _, s := range p.allSinks() {
+	for _, s := range sinks {
 		o, ok := s.conf.Sink.(pipeline.Opener)
 		if !ok {
 			continue

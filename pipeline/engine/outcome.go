@@ -57,7 +57,7 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	}
 	c := settlement{now: now}
 	l.mu.Lock()
-	if l.p.undoes && (o.stopsMark() || l.frozen) { // an outcome that counts for nothing is none
+	if l.p.plan().undoes && (o.stopsMark() || l.frozen) { // an outcome that counts for nothing is none
 		for _, rec := range recs {
 			if o.stopsMark() || !l.follows(rec.piece) {
 				c.undo(rec)
@@ -102,7 +102,7 @@ func (t *track) hasOthers() bool {
 // are abandoned come in any order, and are not asked for.
 func (l *lane) wholeRun(recs []item, pc, last *piece) int {
 	n := pc.Left()
-	if pc.oneByOne || !l.p.keepsLaneOrder || n > len(recs) {
+	if pc.oneByOne || !l.p.plan().keepsLaneOrder || n > len(recs) {
 		return 0
 	}
 	if n < len(recs) {
@@ -304,7 +304,8 @@ func (l *lane) spend(rec item) error {
 	if rec.counted {
 		return nil
 	}
-	err := l.p.rejects.spend(l.p.atSinks())
+	rejects := l.p.rejects()
+	err := rejects.spend(rejects.atSinks())
 	rec.counted = err == nil
 	return err
 }
@@ -321,7 +322,7 @@ func (l *lane) adopt(r item, parts []item) bool {
 	n := len(parts) - 1
 	r.piece.oneByOne = true
 	if g == nil {
-		g = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.opts.Steps))}
+		g = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.plan().steps))}
 	} else {
 		g.left += n
 	}
@@ -352,7 +353,8 @@ func (m *meter) outcomes(c *settlement) {
 func (l *lane) settle(c *settlement) {
 	if c.booked > 0 {
 		l.p.meter.outcomes(c)
-		l.p.rejects.passed(l.p.atSinks(), c.t.out, 0)
+		rejects := l.p.rejects()
+		rejects.passed(rejects.atSinks(), c.t.out, 0)
 	}
 	l.advance(c)
 	if l.dirtyAt.IsZero() && (c.moved || l.ring.Committable() > l.committed) { // it moves within a piece too

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
@@ -10,7 +11,8 @@ import (
 // made by [New] and runs once.
 type Pipeline struct {
 	shared
-	chain
+	now     atomic.Pointer[chain] // what records pass: another one takes its place, while nothing is in flight
+	changes changes
 	fill    *filler
 	commits committer
 	txn     *transactions // nil without a Transactor
@@ -47,45 +49,28 @@ func New(o Options) (*Pipeline, error) {
 	p.hooks = hooks{
 		lookAgain:     func() { p.fill.lookAgain() },
 		recordsCame:   p.watch.wake,
-		stopEarly:     p.stopEarly,
-		handBack:      p.handBackLane,
-		sendLetter:    func(l *lane, d item) { p.dead.enqueue(l, []item{d}) },
+		stopEarly:     func() { p.chain().stopEarly() },
+		handBack:      func(l *lane) { p.chain().handBackLane(l) },
+		sendLetter:    func(l *lane, d item) { p.chain().dead.enqueue(l, []item{d}) },
 		laneAbandoned: func(l *lane) { p.txn.abandoned(l) },
 		commitLast:    func(ctx context.Context, l *lane) error { return p.commits.last(ctx, l) },
-		resumed:       p.resumed,
-		forgetLane:    p.forgetLane,
+		resumed:       func() { p.chain().resumed() },
+		forgetLane:    func(l *lane) { p.chain().forgetLane(l) },
 	}
 	p.use.lookAgain = p.hooks.lookAgain
-	p.txn = newTransactions(&p.shared, p.startWriters)
+	p.txn = newTransactions(&p.shared, func() { p.chain().startWriters() })
 	p.commits.init(&p.shared, p.txn)
 
-	p.first = newPipe(pipeDepth, 0, p.work.over)
-	p.fill = newFiller(&p.shared, p.first)
-	in := p.first
-	for i, conf := range o.Steps {
-		out := newPipe(pipeDepth, i+1, p.work.over)
-		p.steps = append(p.steps, newStep(&p.shared, conf, i, in, out))
-		if s, ok := p.steps[i].(*waitStep); ok && p.firstWait == nil {
-			p.firstWait = s
-		} else if ok {
-			s.win.first = &p.firstWait.win
-		}
-		in = out
-	}
-	for _, conf := range o.Sinks {
-		p.sinks = append(p.sinks, newSink(&p.shared, p.txn, conf))
-	}
-	if o.DeadLetter.Sink != nil {
-		dead := o.DeadLetter.output()
-		dead.defaults()
-		p.dead = newSink(&p.shared, p.txn, dead)
-		p.dead.letters, p.dead.tap.sides = true, 0 // what is in letters is redacted by other rules
-	}
-	p.route = newRouter(&p.shared, p.sinks, in)
-	p.stats.init(&p.shared, &p.chain, p.Snapshot)
-	p.watch.init(&p.shared, &p.chain)
+	c := newChain(&p.shared, p.txn, p.plan(), nil)
+	p.now.Store(c)
+	p.fill = newFiller(&p.shared, c.first)
+	p.stats.init(&p.shared, p.chain, p.Snapshot)
+	p.watch.init(&p.shared, p.chain)
 	return p, nil
 }
+
+// chain gives what records pass at this moment.
+func (p *Pipeline) chain() *chain { return p.now.Load() }
 
 // pipeDepth is how many chunks a channel between two steps holds.
 const pipeDepth = 3
@@ -93,7 +78,7 @@ const pipeDepth = 3
 func newStep(p *shared, conf Step, index int, in, out *pipe) stepper {
 	core := &stepCore{
 		p: p, conf: conf, index: index, in: in, out: out, crew: crew.New(),
-		events: p.events.Step(conf.Name), undoer: undoerOf(conf),
+		events: p.events.Step(conf.Name), undoer: undoerOf(conf), meter: new(meter),
 		tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected|TapFiltered),
 	}
 	if conf.Wait != nil {

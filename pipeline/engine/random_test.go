@@ -71,6 +71,7 @@ type world struct {
 	splits  bool
 	steers  bool // somebody pauses, skips and changes workers meanwhile
 	desks   []*desk
+	changes []Parts // what it goes on with, one after the other
 }
 
 func (w *world) chance(p float64) bool {
@@ -138,6 +139,7 @@ func (w *world) build() {
 	w.steers = rand.New(rand.NewPCG(w.seed, 4)).IntN(2) == 0
 	w.dead = &collect{write: w.deadFaults()}
 	w.o.DeadLetter = DeadLetter{Sink: w.dead, Timeout: time.Second, Budget: budgetOf(w.seed)}
+	w.makeChanges()
 }
 
 // budgetOf gives a budget of rejections to half of the runs. Most of these pause.
@@ -157,7 +159,7 @@ func budgetOf(seed uint64) (b RejectionBudget) {
 // spent says whether a run may have ended because its budget was spent.
 func (w *world) spent(p *Pipeline) bool {
 	b := w.o.DeadLetter.Budget
-	return b.Rejected > 0 && b.Pause == 0 && p.rejects.spent
+	return b.Rejected > 0 && b.Pause == 0 && p.rejects().spent
 }
 
 func (w *world) step(i int) Step {
@@ -383,6 +385,9 @@ func (w *world) run() {
 			}
 		}
 	})
+	if len(w.changes) > 0 {
+		helpers.Go(func() { w.change(p, over) })
+	}
 	if w.cancels {
 		helpers.Go(func() {
 			pause(context.Background(), w.upTo(time.Second))
@@ -405,6 +410,7 @@ func (w *world) run() {
 				return
 			}
 			lane := w.src.open[i]
+			w.src.lost = map[int]bool{i: true}
 			w.src.mu.Unlock()
 			ectx, stop := context.WithTimeout(context.Background(), w.upTo(time.Second))
 			defer stop()

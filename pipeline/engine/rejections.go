@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,9 @@ type rejections struct {
 	p    *shared
 	conf RejectionBudget
 
+	steps []Step // whose points these are
+	sinks []Output
+
 	on    atomic.Bool  // a pause is on
 	total atomic.Int64 // how long the pauses that are over took, all together
 
@@ -57,15 +61,22 @@ type rejections struct {
 	telling sync.Mutex // held while news are emitted, in their order; taken before mu
 }
 
-func newRejections(p *shared) *rejections {
-	if p.opts.DeadLetter.Sink == nil || p.opts.DeadLetter.Budget.Rejected <= 0 {
+func newRejections(p *shared, of *plan) *rejections {
+	if of.dead.Sink == nil || of.dead.Budget.Rejected <= 0 {
 		return nil
 	}
-	return rejectionsAt(p, p.opts.DeadLetter.Budget, len(p.opts.Steps))
+	return rejectionsAt(p, of.dead.Budget, of)
 }
 
-func rejectionsAt(p *shared, conf RejectionBudget, steps int) *rejections {
-	return &rejections{p: p, conf: conf, last: make([]outcomeRuns, steps+3)}
+func rejectionsAt(p *shared, conf RejectionBudget, of *plan) *rejections {
+	return &rejections{p: p, conf: conf, steps: of.steps, sinks: of.sinks, last: make([]outcomeRuns, len(of.steps)+3)}
+}
+
+// appliesTo says whether a plan has the same budget at the same points, so that the counts go on.
+func (r *rejections) appliesTo(to *plan) bool {
+	return r != nil && to.rejects != nil && r.conf == to.rejects.conf &&
+		slices.EqualFunc(r.steps, to.steps, func(a, b Step) bool { return a.Name == b.Name }) &&
+		slices.EqualFunc(r.sinks, to.sinks, func(a, b Output) bool { return a.Name == b.Name })
 }
 
 // A point is where records are rejected or pass: where their keys are computed, each step, the conditions of the sinks, and
@@ -74,9 +85,16 @@ type point int
 
 const atKeys point = 0
 
-func (p *shared) atStep(index int) point { return point(index) + 1 }
-func (p *shared) atConditions() point    { return p.atStep(len(p.opts.Steps)) }
-func (p *shared) atSinks() point         { return p.atConditions() + 1 }
+func atStep(index int) point { return point(index) + 1 }
+
+func (r *rejections) atConditions() point { return r.atSinks() - 1 }
+
+func (r *rejections) atSinks() point {
+	if r == nil {
+		return 0
+	}
+	return point(len(r.last)) - 1
+}
 
 // passed counts records that are not rejected at a point: those that go on, and those that are filtered there, which come to
 // none of the later points and count as passed at each of them.
@@ -114,7 +132,7 @@ func (r *rejections) spentWhere() string {
 	var at []string
 	for i := range r.last {
 		if o := &r.last[i]; o.rejected > 0 {
-			at = append(at, fmt.Sprintf("%d of the last %d records %s", o.rejected, o.total, r.p.pointName(point(i))))
+			at = append(at, fmt.Sprintf("%d of the last %d records %s", o.rejected, o.total, r.pointName(point(i))))
 		}
 	}
 	switch len(at) {
@@ -127,16 +145,16 @@ func (r *rejections) spentWhere() string {
 }
 
 // pointName says where a point is.
-func (p *shared) pointName(at point) string {
+func (r *rejections) pointName(at point) string {
 	switch {
 	case at == atKeys:
 		return "where keys are computed"
-	case at < p.atConditions():
-		return "at step " + p.opts.Steps[at-1].Name
-	case at == p.atConditions():
+	case at < r.atConditions():
+		return "at step " + r.steps[at-1].Name
+	case at == r.atConditions():
 		return "at the conditions of the sinks"
-	case len(p.opts.Sinks) == 1:
-		return "at sink " + p.opts.Sinks[0].Name
+	case len(r.sinks) == 1:
+		return "at sink " + r.sinks[0].Name
 	}
 	return "at the sinks"
 }

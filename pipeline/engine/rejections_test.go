@@ -584,8 +584,8 @@ func TestAStopIsShownInAPause(t *testing.T) {
 				}
 				go c.stop(p, cancel)
 				time.Sleep(time.Second)
-				if s := p.Snapshot(); s.State != "draining" || !p.rejects.pausing() {
-					t.Errorf("state %s; a pause is on: %t", s.State, p.rejects.pausing())
+				if s := p.Snapshot(); s.State != "draining" || !p.rejects().pausing() {
+					t.Errorf("state %s; a pause is on: %t", s.State, p.rejects().pausing())
 				}
 				close(until)
 				<-done
@@ -604,12 +604,12 @@ func TestAPauseIsToldOfBeforeItsEnd(t *testing.T) {
 	var r *rejections
 	p := &shared{events: log.emitter(t)}
 	p.hooks.resumed = func() {}
-	r = rejectionsAt(p, RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}, 1)
+	r = rejectionsAt(p, RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}, &plan{steps: make([]Step, 1)})
 	var all sync.WaitGroup
 	for range 2 {
 		all.Go(func() {
 			for range n {
-				_ = r.spend(p.atStep(0))
+				_ = r.spend(atStep(0))
 				r.tell()
 			}
 		})
@@ -640,8 +640,8 @@ func TestTheEndOfAPauseIsToldBeforeTheRunIsOver(t *testing.T) {
 		p := &shared{events: log.emitter(t)}
 		waking := make(chan struct{})
 		p.hooks.resumed = func() { <-waking }
-		r := rejectionsAt(p, RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}, 1)
-		if err := r.spend(p.atStep(0)); err != nil {
+		r := rejectionsAt(p, RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}, &plan{steps: make([]Step, 1)})
+		if err := r.spend(atStep(0)); err != nil {
 			t.Fatal(err)
 		}
 		r.tell()
@@ -713,7 +713,7 @@ func TestOutcomeRuns(t *testing.T) {
 
 // TestAPauseThatEndsHoldsNothing: who has seen a pause, and comes to ask about it when it is over, is told nothing of it.
 func TestAPauseThatEndsHoldsNothing(t *testing.T) {
-	r := rejectionsAt(&shared{}, RejectionBudget{Rejected: 1, Of: 10, Pause: time.Minute}, 1)
+	r := rejectionsAt(&shared{}, RejectionBudget{Rejected: 1, Of: 10, Pause: time.Minute}, &plan{steps: make([]Step, 1)})
 	r.on.Store(true) // as it was seen to be, before the lock was free
 	all := []Hold{{State: stateNames[stateQueued], Cause: CauseQueue}}
 	if r.holds(all); all[0].State != stateNames[stateQueued] || all[0].Cause != CauseQueue {

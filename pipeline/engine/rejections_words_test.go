@@ -22,8 +22,8 @@ func TestABudgetSaysOfWhichRecords(t *testing.T) {
 		"conditions": {one, map[int][2]int{0: {300, 0}, 2: {1, 30}}, 31, "30 of the last 31 records at the conditions of the sinks were rejected"},
 		"two places": {one, map[int][2]int{0: {500, 0}, 1: {270, 20}, 3: {5, 10}}, 290, "30 of the last records were rejected (20 of the last 290 records at step ask, 10 of the last 15 records at sink out)"},
 	} {
-		p := &shared{opts: Options{Steps: []Step{{Name: "ask"}}, Sinks: c.sinks}}
-		r := rejectionsAt(p, RejectionBudget{Rejected: 30, Of: 500}, 1)
+		of := &plan{steps: []Step{{Name: "ask"}}, sinks: c.sinks}
+		r := rejectionsAt(&shared{}, RejectionBudget{Rejected: 30, Of: 500}, of)
 		for at, n := range c.at {
 			r.passed(point(at), int64(n[0]), 0)
 			for range n[1] {
@@ -35,7 +35,7 @@ func TestABudgetSaysOfWhichRecords(t *testing.T) {
 		if rejected, of := r.counts(); rejected != 30 || of != c.of {
 			t.Errorf("%s: %d of %d, want 30 of %d", name, rejected, of, c.of)
 		}
-		if err := r.spend(p.atSinks()); err == nil || !strings.Contains(err.Error(), "is spent: "+c.want+", and dead_letter.budget") {
+		if err := r.spend(r.atSinks()); err == nil || !strings.Contains(err.Error(), "is spent: "+c.want+", and dead_letter.budget") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

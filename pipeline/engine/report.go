@@ -95,14 +95,14 @@ func (p *shared) rejection(f *failure, it item) (report func()) {
 		return nil
 	}
 	var key []byte
-	if !p.opts.DeadLetter.RedactsKey {
+	if !p.plan().dead.RedactsKey {
 		key, _, _ = rec.Original()
 	}
 	ev := event.RecordRejected{
 		Step: f.step, Reason: f.reason, ErrorType: errorType(f.err),
 		ErrorMessage: clip(textOf(f.err.Error), maxMessage), Attempt: int64(f.attempts),
 		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
-		KeyHash: KeyHash(key), DeadLetter: p.opts.DeadLetter.Name, TraceID: trace,
+		KeyHash: KeyHash(key), DeadLetter: p.plan().dead.Name, TraceID: trace,
 	}
 	text := fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason)
 	return func() { p.events.Emit(ev, text) }
@@ -216,15 +216,15 @@ func (p *shared) reportOf(component any) (report pipeline.Report) {
 func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int, spend func() error) *failure {
 	f := &failure{
 		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
-		stop: on == OnErrorStop || p.opts.DeadLetter.Sink == nil, at: p.opts.DeadLetterTime(rec),
+		stop: on == OnErrorStop || p.plan().dead.Sink == nil, at: p.opts.DeadLetterTime(rec),
 	}
 	if !f.stop && p.phase.halted.Load() {
 		f.stop, f.spent = true, errHalted
 	}
-	if !f.stop && p.rejects != nil {
+	if !f.stop && p.rejects() != nil {
 		f.spent = spend()
 		f.stop = f.spent != nil
-		p.rejects.tell()
+		p.rejects().tell()
 	}
 	return f
 }

@@ -67,13 +67,13 @@ func TestAnEndedLaneLeavesNothingInTheSinks(t *testing.T) {
 		pc := &piece{lane: l, from: in}
 		pc.Add(&in.marks, 0)
 		pc.Close(&in.marks)
-		p.sinks[0].enqueue(l, []item{{&pipeline.Record{}, &track{piece: pc}}})
+		p.chain().sinks[0].enqueue(l, []item{{&pipeline.Record{}, &track{piece: pc}}})
 		synctest.Wait()
-		p.sinks[0].mu.Lock()
-		if n := len(p.sinks[0].queues); n != 0 {
+		p.chain().sinks[0].mu.Lock()
+		if n := len(p.chain().sinks[0].queues); n != 0 {
 			t.Errorf("%d queues of lanes that are over", n)
 		}
-		p.sinks[0].mu.Unlock()
+		p.chain().sinks[0].mu.Unlock()
 		cancel()
 		<-done
 	})

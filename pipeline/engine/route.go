@@ -14,6 +14,7 @@ import (
 type router struct {
 	p     *shared
 	sinks []*sink
+	when  []condition // of each of the sinks
 	in    *pipe
 	crew  *crew.Crew
 	ended chan struct{} // closed when every record has been through
@@ -33,11 +34,14 @@ type router struct {
 	unwanted int   // of how many of none it knows
 }
 
-func newRouter(p *shared, sinks []*sink, in *pipe) *router {
+// A condition says whether a sink wants a record; nil: it wants every one.
+type condition = func(*pipeline.Record) (bool, error)
+
+func newRouter(p *shared, sinks []*sink, when []condition, in *pipe) *router {
 	return &router{
-		p: p, sinks: sinks, in: in, crew: crew.New(), ended: make(chan struct{}),
-		plain: len(sinks) == 1 && sinks[0].conf.When == nil,
-		asks:  slices.ContainsFunc(sinks, func(s *sink) bool { return s.conf.When != nil }),
+		p: p, sinks: sinks, when: when, in: in, crew: crew.New(), ended: make(chan struct{}),
+		plain: len(sinks) == 1 && when[0] == nil,
+		asks:  slices.ContainsFunc(when, func(c condition) bool { return c != nil }),
 		lists: make([][]item, len(sinks)),
 	}
 }
@@ -53,8 +57,8 @@ func (r *router) work() bool {
 		if !ok {
 			return false
 		}
-		if r.asks && c.failed < len(c.recs) && r.p.rejects.pausing() { // before it is taken: those who look from outside see the chunk
-			r.p.rejects.wait(c.lane.stepsCtx)
+		if r.asks && c.failed < len(c.recs) && r.p.rejects().pausing() { // before it is taken: those who look from outside see the chunk
+			r.p.rejects().wait(c.lane.stepsCtx)
 		}
 		r.c, r.recs, r.i = c, c.take(), 0
 	}
@@ -63,7 +67,8 @@ func (r *router) work() bool {
 	case r.i == 0 && (r.p.phase.stopsEarly.Load() || l.isFrozen()):
 		l.finish(r.recs, abandoned)
 	case r.plain && r.c.failed == 0:
-		r.p.rejects.passed(r.p.atConditions(), int64(len(r.recs)), 0)
+		r.through = int64(len(r.recs))
+		r.tell()
 		r.sinks[0].enqueue(l, r.recs)
 	default:
 		for ; r.i < len(r.recs); r.i++ {
@@ -99,10 +104,10 @@ func (r *router) route(it item) {
 		return
 	}
 	r.wants = r.wants[:0]
-	for i, s := range r.sinks {
-		if s.conf.When != nil {
+	for i := range r.sinks {
+		if when := r.when[i]; when != nil {
 			r.asked = i
-			yes, err := s.conf.When(it.rec)
+			yes, err := when(it.rec)
 			if err != nil {
 				r.unclear(it, i, err)
 				return
@@ -158,8 +163,8 @@ func (r *router) unclear(it item, sink int, err error) {
 	s.meter.enter(1)
 	s.meter.failed(it.rec.Position, err)
 	r.tell()
-	it.fail = r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, func() error { return r.p.rejects.spend(r.p.atConditions()) })
-	it.fail.meter = &s.meter
+	it.fail = r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, func() error { rejects := r.p.rejects(); return rejects.spend(rejects.atConditions()) })
+	it.fail.meter = s.meter
 	r.reject(it, it.fail)
 }
 
@@ -177,7 +182,8 @@ func (r *router) reject(it item, why *failure) {
 
 // tell has the budget of rejections know of the records that passed.
 func (r *router) tell() {
-	r.p.rejects.passed(r.p.atConditions(), r.through, int64(len(r.none)-r.unwanted))
+	rejects := r.p.rejects()
+	rejects.passed(rejects.atConditions(), r.through, int64(len(r.none)-r.unwanted))
 	r.through, r.unwanted = 0, len(r.none)
 }
 

@@ -48,7 +48,7 @@ func (p *Pipeline) runContained(ctx context.Context) (err error) {
 	p.phase.begin(time.Now())
 	by, err := time.Now().Add(p.opts.Drain), guarded(p.attach)
 	if err == nil {
-		err = p.openSinks(ctx)
+		err = p.openSinks(ctx, p.chain().allSinks())
 	}
 	if err == nil {
 		by, err = p.openSource(ctx)
@@ -71,13 +71,7 @@ func (p *Pipeline) runContained(ctx context.Context) (err error) {
 // begin starts all workers, from the sinks' end to the source, and gives a channel that is
 // closed when reading has ended and everything that was made records has its outcome.
 func (p *Pipeline) begin() <-chan struct{} {
-	for _, s := range p.allSinks() {
-		s.since = p.phase.began
-	}
-	p.route.start()
-	for _, s := range p.steps {
-		s.start()
-	}
+	p.chain().start()
 	if p.txn == nil {
 		p.spawn(p.commits.loop)
 	}
@@ -98,7 +92,7 @@ func (p *Pipeline) begin() <-chan struct{} {
 			return
 		}
 		select {
-		case <-p.route.ended:
+		case <-p.chain().route.ended: // no Change comes any more, as no record is made
 		case <-p.work.over:
 			return
 		}
@@ -129,25 +123,25 @@ type ending struct {
 func (p *Pipeline) stopReading() {
 	if p.opts.readsOnce() {
 		p.read.stop()
-		p.rejects.end()
+		p.endPauses()
 		p.steer.end()
 		return
 	}
-	p.rejects.forbid()
-	halt := p.rejects.pausing()
+	p.forbidPauses()
+	halt := p.rejects().pausing()
 	if halt {
 		p.phase.halt()
 	}
 	p.discardUnread()
 	p.spawn(func() {
 		for _, l := range p.lanes.all() {
-			p.handBackLane(l)
+			p.chain().handBackLane(l)
 		}
 		if halt {
 			p.halt()
 			return
 		}
-		p.rejects.resume()
+		p.rejects().resume()
 	})
 }
 
@@ -195,7 +189,7 @@ func (p *Pipeline) await(ctx context.Context, allDone <-chan struct{}) ending {
 			p.phase.set("draining")
 		case <-broken:
 			broken = nil
-			p.rejects.end()
+			p.endPauses()
 			p.steer.end()
 			drain()
 		}
@@ -208,7 +202,7 @@ func (p *Pipeline) finish(e ending, allDone <-chan struct{}) error {
 	if e.by.IsZero() {
 		e.by = time.Now().Add(p.opts.Drain)
 	}
-	p.rejects.end()
+	p.endPauses()
 	p.lanes.close()
 	lost, running, holder := int64(0), 0, ""
 	if !e.complete {
@@ -286,7 +280,7 @@ func (p *Pipeline) abandonAll() (lost int64) {
 		lost += l.abandon(false)
 	}
 	p.work.end()
-	p.stopEarly()
+	p.chain().stopEarly()
 	return lost
 }
 
@@ -302,10 +296,11 @@ func (p *Pipeline) awaitWorkers(e ending) (running int) {
 	p.spawn(func() {
 		p.waitForWorkers()
 		p.sweep()
+		p.changes.closes.Wait()
 		ended <- nil
 	})
 	if within(patience, ended, &AbandonedError{Running: 1}) != nil {
-		running = int(p.outstanding.Load()) + p.chain.running()
+		running = int(p.outstanding.Load()) + p.chain().running()
 	}
 	return running
 }
@@ -313,7 +308,7 @@ func (p *Pipeline) awaitWorkers(e ending) (running int) {
 // waitForWorkers blocks until no worker of the pipeline is left.
 func (p *Pipeline) waitForWorkers() {
 	p.read.crew.Wait()
-	p.chain.waitForWorkers()
+	p.chain().waitForWorkers()
 }
 
 // endWork ends the lifetime of records, and the counting: what is still in flight counts as
@@ -322,7 +317,7 @@ func (p *Pipeline) endWork() {
 	p.work.end()
 	p.taps.end()
 	p.meter.seal()
-	p.seal()
+	p.chain().seal()
 }
 
 // closeAll closes the components that have no call outstanding: the source, then the
@@ -347,7 +342,8 @@ func (p *Pipeline) closeAll(d time.Duration) error {
 		}
 	}
 	do("the source", p.outstanding.Load(), func() error { return p.opts.Source.Close(ctx) })
-	for _, s := range p.steps {
+	c := p.chain()
+	for _, s := range c.steps {
 		s := s.core()
 		for _, part := range []any{s.conf.Stage, s.conf.Splitter} {
 			if c, ok := part.(io.Closer); ok {
@@ -355,7 +351,7 @@ func (p *Pipeline) closeAll(d time.Duration) error {
 			}
 		}
 	}
-	for _, s := range p.allSinks() {
+	for _, s := range c.allSinks() {
 		do("sink "+s.conf.Name, s.outstanding.Load(), func() error { return s.conf.Sink.Close(ctx) })
 	}
 	p.phase.set("stopped")
@@ -365,7 +361,7 @@ func (p *Pipeline) closeAll(d time.Duration) error {
 // tearDown ends what is left of a run in which the engine panicked: reading, work and commits.
 // No component is closed, as nobody knows which calls are under way.
 func (p *Pipeline) tearDown() {
-	p.rejects.end()
+	p.endPauses()
 	p.lanes.close()
 	if !p.work.isOver() {
 		_ = p.abandonAll()

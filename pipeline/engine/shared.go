@@ -30,25 +30,30 @@ type shared struct {
 	lanes laneSet
 	pool  pool // of chunks and blocks
 
-	rejects *rejections // the budget of rejections; nil: there is none
-	steer   steering    // what is steered by command
+	current  atomic.Pointer[plan] // what a Change replaces
+	resting  atomic.Int32         // somebody waits for the pipeline to be at rest: no sink lingers
+	noPauses atomic.Bool          // the budget of rejections has no pause begin any more
+	steer    steering             // what is steered by command
 
 	meter meter // of the records of the whole pipeline
 	traffic
 
 	taps taps // who looks at records
 
-	undoes         bool        // some step is an Undoer
-	traces         bool        // there is a Tracer: without one a piece is not looked at, whose traces stand in another cache line
-	follows        atomic.Bool // some batch wants to hear of each of its records
-	keepsLaneOrder bool        // records reach the one sink in the order of their lane
-	hooks          hooks
+	traits
+	hooks hooks
 }
 
 // traffic is what has come and gone, in bytes.
 type traffic struct {
 	bytesIn  atomic.Int64 // of the records that have been made
 	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
+}
+
+// traits are what an outcome has to look after beside the marks, which most pipelines have none of.
+type traits struct {
+	traces  bool        // there is a Tracer: without one a piece is not looked at, whose traces stand in another cache line
+	follows atomic.Bool // some batch wants to hear of each of its records
 }
 
 // hooks are what lanes and the parts of a run ask of those above them. [New] sets all of them
@@ -75,13 +80,10 @@ func (p *shared) init(o Options) {
 	p.taps.init()
 	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
 	p.moved = make(chan struct{}, 1)
-	p.rejects = newRejections(p)
+	p.current.Store(p.newPlan(&o))
+	p.opts.Steps, p.opts.Sinks, p.opts.DeadLetter, p.opts.ConfigHash = nil, nil, DeadLetter{}, "" // the plan has them
 	p.traces = o.Tracer != nil
 	p.steer.init(p)
-	for _, conf := range o.Steps {
-		p.undoes = p.undoes || undoerOf(conf) != nil
-	}
-	p.keepsLaneOrder = len(o.Sinks) == 1 && o.Order == OrderPartition
 }
 
 // stop ends the pipeline early because of err: reading stops, steps abandon what they
@@ -98,13 +100,13 @@ func (p *shared) stop(err error) {
 	if !p.phase.fail(err) {
 		return
 	}
-	p.rejects.forbid()
+	p.forbidPauses()
 	p.discardUnread()
 	for _, l := range p.lanes.all() { // others may end meanwhile
 		l.cancelCalls()
 	}
 	p.hooks.stopEarly()
-	p.rejects.resume()
+	p.rejects().resume()
 }
 
 // discardUnread ends reading. Batches that wait are given back unread: they are read again by

@@ -40,13 +40,19 @@ type sink struct {
 	letters     bool // it stores the dead letters
 	crew        *crew.Crew
 	events      *event.Emitter
-	meter       meter
+	meter       *meter     // also of the sink of its name that it has replaced
+	tally       *sinkTally // likewise
 	tap         *tapPoint
 	outstanding atomic.Int32 // Writes that have not returned
 	alone       leftAlone
 
+	mu     sync.Mutex
+	queues map[*lane]*sinkQueue
+}
+
+// A sinkTally is what a sink counts beside its meter.
+type sinkTally struct {
 	mu        sync.Mutex
-	queues    map[*lane]*sinkQueue
 	writing   int           // Writes under way
 	since     time.Time     // up to when busy and heldTime are counted
 	busy      time.Duration // while at least one Write was under way
@@ -59,7 +65,7 @@ type sink struct {
 func newSink(p *shared, txn *transactions, conf Output) *sink {
 	s := &sink{
 		p: p, txn: txn, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
-		queues: map[*lane]*sinkQueue{}, tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected),
+		queues: map[*lane]*sinkQueue{}, meter: new(meter), tally: new(sinkTally), tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected),
 	}
 	s.alone.init()
 	return s
@@ -315,6 +321,20 @@ func (s *sink) startWriters() {
 	}
 }
 
+// lingerNoMore has writers look again that wait for more records.
+func (s *sink) lingerNoMore() {
+	for _, q := range s.allQueues() {
+		q.mu.Lock()
+		if q.linger {
+			select {
+			case q.more <- struct{}{}:
+			default:
+			}
+		}
+		q.mu.Unlock()
+	}
+}
+
 func (q *sinkQueue) start() { q.worker.Start() }
 
 // abandon gives up records that the sink had taken in.
@@ -328,21 +348,23 @@ func (s *sink) abandon(l *lane, recs []item) {
 
 // began and done say that a Write begins and has returned.
 func (s *sink) began(now time.Time) {
-	s.mu.Lock()
+	t := s.tally
+	t.mu.Lock()
 	s.tick(now)
-	s.writing++
-	s.mu.Unlock()
+	t.writing++
+	t.mu.Unlock()
 	s.outstanding.Add(1)
 }
 
 func (s *sink) done(now time.Time, records int, took time.Duration) {
 	s.outstanding.Add(-1)
-	s.mu.Lock()
+	t := s.tally
+	t.mu.Lock()
 	s.tick(now)
-	s.writing--
-	s.batches++
-	s.sizes.value(int64(records), 1)
-	s.mu.Unlock()
+	t.writing--
+	t.batches++
+	t.sizes.value(int64(records), 1)
+	t.mu.Unlock()
 	s.meter.mu.Lock()
 	s.meter.lat.add(took, 1)
 	s.meter.mu.Unlock()
@@ -350,21 +372,23 @@ func (s *sink) done(now time.Time, records int, took time.Duration) {
 
 // countHeld changes how many lanes are held back because of the sink by n.
 func (s *sink) countHeld(n int) {
-	s.mu.Lock()
+	t := s.tally
+	t.mu.Lock()
 	s.tick(time.Now())
-	s.heldLanes += n
-	s.mu.Unlock()
+	t.heldLanes += n
+	t.mu.Unlock()
 }
 
-// tick counts busy and heldTime up to now. The lock is held, and what they depend on is about
+// tick counts busy and heldTime up to now. The tally's lock is held, and what they depend on is about
 // to change.
 func (s *sink) tick(now time.Time) {
-	d := now.Sub(s.since)
-	if s.writing > 0 {
-		s.busy += d
+	t := s.tally
+	d := now.Sub(t.since)
+	if t.writing > 0 {
+		t.busy += d
 	}
-	if s.heldLanes > 0 {
-		s.heldTime += d * time.Duration(s.heldLanes) / time.Duration(max(s.p.lanes.count(), s.heldLanes))
+	if t.heldLanes > 0 {
+		t.heldTime += d * time.Duration(t.heldLanes) / time.Duration(max(s.p.lanes.count(), t.heldLanes))
 	}
-	s.since = now
+	t.since = now
 }

@@ -10,10 +10,10 @@ import (
 
 // load gives the sink's load: it is busy while it writes for any lane.
 func (s *sink) load(now time.Time) load {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.tally.mu.Lock()
+	defer s.tally.mu.Unlock()
 	s.tick(now)
-	return load{busy: s.busy, all: now.Sub(s.p.phase.began), heldTime: s.heldTime}
+	return load{busy: s.tally.busy, all: now.Sub(s.p.phase.began), heldTime: s.tally.heldTime}
 }
 
 // age is how long Writes have had no progress, but for the time that they stood still, since the
@@ -44,10 +44,10 @@ func (s *sink) holdup(now time.Time) (h holdup) {
 
 func (s *sink) snapshot(now time.Time) SinkSnapshot {
 	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
-	s.mu.Lock()
-	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
-	sizes := s.sizes.sample()
-	s.mu.Unlock()
+	s.tally.mu.Lock()
+	out.Batches, out.BatchRecords = s.tally.batches, s.tally.sizes.latest(1)
+	sizes := s.tally.sizes.sample()
+	s.tally.mu.Unlock()
 	s.meter.mu.Lock()
 	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
 	out.ErrorsByType = s.meter.errorCounts()

@@ -114,7 +114,7 @@ func skipAt(at pipeline.Position) skipChange {
 
 // skip skips something from now on, or skips it no more.
 func (s *steering) skip(c *chain, change skipChange, yes bool) error {
-	if yes && s.p.opts.DeadLetter.Sink == nil {
+	if yes && s.p.plan().dead.Sink == nil {
 		return fmt.Errorf("skipping: %w", ErrNoDeadLetter)
 	}
 	s.forgetPassed()
@@ -148,7 +148,7 @@ func (s *steering) changed(change func(*skipSet) error) (*skipSet, error) {
 	if err := change(set); err != nil {
 		return nil, err
 	}
-	if s.p.opts.needKeys() {
+	if s.p.plan().keys {
 		set.hashes = map[uint64]bool{}
 		for _, h := range set.keys {
 			set.hashes[h] = true
@@ -267,10 +267,13 @@ func (sl *slot) reject(why error, now time.Time) {
 		c.saved.Restore(c.rec.rec)
 	}
 	f := s.p.skipped(s.conf.Name, c.rec.rec, why, c.attempts)
-	f.meter = &s.meter
+	f.meter = s.meter
 	c.rec.fail = f
+	j := judgement{verdict: fail, fail: f}
+	sl.endAttempt(nil, why, now)
+	sl.endStep(&j, why, 0, now)
 	sl.c = nil
-	s.book(c, judgement{verdict: fail, fail: f}, increments{}, now, 0)
+	s.book(c, j, increments{}, now, 0)
 }
 
 // skips says whether an attempt that has failed with an error is the last one, as its record is skipped.

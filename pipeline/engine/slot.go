@@ -42,7 +42,7 @@ func (sl *slot) work() bool {
 	}
 	now := time.Now()
 	s.tick(now)
-	c.passOver(s.p.rejects.paused())
+	c.passOver(s.p.rejects().paused())
 	if why := s.skips(c); why != nil {
 		w.Refuse(&c.Place)
 		w.mu.Unlock()
@@ -86,7 +86,7 @@ func (sl *slot) work() bool {
 func (s *waitStep) pick() *call {
 	w := &s.win
 	for !w.givenUp && !w.leaves() {
-		if !s.p.rejects.pausing() {
+		if !s.p.rejects().pausing() {
 			if c, _ := w.Pick(); c != nil {
 				return c
 			}
@@ -289,9 +289,9 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	l := wl.lane
 	switch {
 	case j.verdict == drop:
-		s.p.rejects.passed(s.p.atStep(s.index), 0, 1)
+		s.p.rejects().passed(atStep(s.index), 0, 1)
 	case j.verdict == pass && !gone:
-		s.p.rejects.passed(s.p.atStep(s.index), 1, 0)
+		s.p.rejects().passed(atStep(s.index), 1, 0)
 	}
 	switch {
 	case j.verdict == drop:

@@ -13,7 +13,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 	}
 	p.phase.show(&s)
 	p.steer.show(&s)
-	if p.rejects.shown() {
+	if p.rejects().shown() {
 		s.State, s.PausedBy = statePaused, pauseReason
 	}
 	p.meter.mu.Lock()
@@ -32,21 +32,22 @@ func (p *Pipeline) Snapshot() Snapshot {
 		s.OldestInFlight = max(s.OldestInFlight, oldest)
 		s.CommitAgeMax = max(s.CommitAgeMax, uncommitted)
 	}
-	for _, st := range p.steps {
+	c := p.chain()
+	for _, st := range c.steps {
 		one := st.snapshot(now)
 		st.core().meter.risen(&one)
 		s.Errors += one.Errors
 		s.Retries += one.Retries
 		s.Steps = append(s.Steps, one)
 	}
-	for _, si := range p.sinks {
+	for _, si := range c.sinks {
 		one := si.snapshot(now)
 		s.Errors += one.Errors
 		s.Retries += one.Retries
 		s.Sinks = append(s.Sinks, one)
 	}
-	if p.dead != nil {
-		one := p.dead.snapshot(now)
+	if c.dead != nil {
+		one := c.dead.snapshot(now)
 		s.Errors += one.Errors
 		s.Retries += one.Retries
 		s.DeadLetterCount, s.DeadLetter = one.Out, &one
@@ -59,7 +60,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 // InFlight lists the records without an outcome, in no order: where each is and what it waits for. It may be called at any time, also
 // while a stage or a sink hangs. The list is the caller's.
 func (p *Pipeline) InFlight() []InFlight {
-	now := time.Now()
+	now, at := time.Now(), p.chain()
 	var list []InFlight
 	add := func(f InFlight) { list = append(list, f) }
 	p.pool.each(func(c *chunk) {
@@ -72,8 +73,8 @@ func (p *Pipeline) InFlight() []InFlight {
 			attempt = 1
 		}
 		name := "sinks"
-		if where < len(p.steps) {
-			name = p.steps[where].core().conf.Name
+		if where < len(at.steps) {
+			name = at.steps[where].core().conf.Name
 		}
 		for _, rec := range c.recs[c.from:] {
 			add(InFlight{
@@ -82,10 +83,10 @@ func (p *Pipeline) InFlight() []InFlight {
 			})
 		}
 	})
-	for _, s := range p.steps {
+	for _, s := range at.steps {
 		s.inFlight(now, add)
 	}
-	for _, s := range p.allSinks() {
+	for _, s := range at.allSinks() {
 		s.inFlight(now, add)
 	}
 	return list

@@ -8,19 +8,20 @@ import "time"
 // stalledNow gives of each step and sink that has made no progress for Options.StalledAfter the record that it has had longest, in the
 // order of the places; the sink of dead letters comes last.
 func (p *Pipeline) stalledNow(now time.Time) (all []Hold) {
-	if p.rejects.pausing() {
+	if p.rejects().pausing() {
 		return nil
 	}
 	add := func(holdup func(time.Time) holdup) {
 		h := lookedAt(holdup, now)
-		if p.rejects.atWork(now, h.age) >= p.opts.StalledAfter {
+		if p.rejects().atWork(now, h.age) >= p.opts.StalledAfter {
 			all = append(all, h.Hold)
 		}
 	}
-	for _, s := range p.steps {
+	c := p.chain()
+	for _, s := range c.steps {
 		add(s.holdup)
 	}
-	for _, s := range p.allSinks() {
+	for _, s := range c.allSinks() {
 		add(s.holdup)
 	}
 	return all

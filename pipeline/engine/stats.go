@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // snapshot.
 type stats struct {
 	p           *shared
-	chain       *chain
+	chain       func() *chain
 	snapshot    func() Snapshot
 	quit, ended chan struct{} // closed to end the loop, and when it has ended
 
@@ -29,7 +30,7 @@ type stats struct {
 	beforeAt time.Time // when it was taken
 }
 
-func (s *stats) init(p *shared, c *chain, snapshot func() Snapshot) {
+func (s *stats) init(p *shared, c func() *chain, snapshot func() Snapshot) {
 	s.snapshot = snapshot
 	s.p, s.chain, s.quit, s.ended = p, c, make(chan struct{}), make(chan struct{})
 	s.pressureIs = "ok"
@@ -84,6 +85,14 @@ func (s *stats) refresh(now time.Time) {
 	}
 }
 
+// changed has the interval go on with another chain: what its places have spent before does not count for the bottleneck.
+func (s *stats) changed(now time.Time) {
+	s.mu.Lock()
+	s.loads = s.chain().loads(now)
+	s.bottleneck = ""
+	s.mu.Unlock()
+}
+
 // pressure gives the backpressure and the bottleneck of the last interval.
 func (s *stats) pressure() (level, bottleneck string) {
 	s.mu.Lock()
@@ -95,16 +104,17 @@ func (s *stats) pressure() (level, bottleneck string) {
 func (s *stats) rotate(now time.Time) {
 	const ms = 1000 // durations are kept in microseconds
 	s.p.meter.rotate(ms, 0)
-	for _, st := range s.chain.steps {
+	c := s.chain()
+	for _, st := range c.steps {
 		st.core().meter.rotate(ms, st.fullness())
 	}
-	for _, si := range s.chain.allSinks() {
+	for _, si := range c.allSinks() {
 		si.meter.rotate(ms, 0)
-		si.mu.Lock()
-		si.sizes.rotate(1)
-		si.mu.Unlock()
+		si.tally.mu.Lock()
+		si.tally.sizes.rotate(1)
+		si.tally.mu.Unlock()
 	}
-	s.findBottleneck(now)
+	s.findBottleneck(c, now)
 	s.rotated = now
 }
 
@@ -112,7 +122,7 @@ func (s *stats) rotate(now time.Time) {
 // busy (70 % of its time) while what is before it could not go on (30 %), be it that the step
 // before it, or the filler, waited to hand over, or that it held lanes back. Backpressure is
 // how long the source could not go on. The lock is held.
-func (s *stats) findBottleneck(now time.Time) {
+func (s *stats) findBottleneck(c *chain, now time.Time) {
 	interval := now.Sub(s.rotated)
 	if interval <= 0 {
 		return
@@ -123,13 +133,7 @@ func (s *stats) findBottleneck(now time.Time) {
 		}
 		return float64(d) / float64(of)
 	}
-	var loads []load
-	for _, st := range s.chain.steps {
-		loads = append(loads, st.load(now))
-	}
-	for _, si := range s.chain.sinks {
-		loads = append(loads, si.load(now))
-	}
+	loads := c.loads(now)
 	if s.loads == nil {
 		s.loads = make([]load, len(loads))
 	}
@@ -143,9 +147,9 @@ func (s *stats) findBottleneck(now time.Time) {
 		source = max(source, heldShare)
 		busy := ratio(l.busy-was.busy, l.all-was.all)
 		if busy >= 0.7 && max(upstream, heldShare) >= 0.3 {
-			s.bottleneck = s.chain.partName(i)
+			s.bottleneck = c.partName(i)
 		}
-		if i < len(s.chain.steps) {
+		if i < len(c.steps) {
 			upstream = ratio(l.blocked-was.blocked, l.all-was.all)
 		}
 	}
@@ -171,25 +175,25 @@ func (s *stats) emit() {
 	was, interval := s.before, now.Sub(s.beforeAt)
 	s.before, s.beforeAt = snap, now
 	p.events.Emit(s.pipelineStats(snap, was, interval), "")
-	for i, st := range snap.Steps {
+	for _, st := range snap.Steps {
 		var old StepSnapshot
-		if i < len(was.Steps) {
-			old = was.Steps[i]
+		if k := slices.IndexFunc(was.Steps, func(o StepSnapshot) bool { return o.Name == st.Name && o.Kind == st.Kind }); k >= 0 {
+			old = was.Steps[k]
 		}
 		p.events.Emit(stepStats(st, old, interval), "")
 		s.errorStats(st.Name, st.ErrorsByType, old.ErrorsByType)
 	}
-	for i, si := range snap.Sinks {
+	for _, si := range snap.Sinks {
 		var old SinkSnapshot
-		if i < len(was.Sinks) {
-			old = was.Sinks[i]
+		if k := slices.IndexFunc(was.Sinks, func(o SinkSnapshot) bool { return o.Name == si.Name && o.Kind == si.Kind }); k >= 0 {
+			old = was.Sinks[k]
 		}
 		p.events.Emit(sinkStats(si, old, interval), "")
 		s.errorStats(si.Name, si.ErrorsByType, old.ErrorsByType)
 	}
 	if one := snap.DeadLetter; one != nil {
 		var old SinkSnapshot
-		if was.DeadLetter != nil {
+		if was.DeadLetter != nil && was.DeadLetter.Kind == one.Kind {
 			old = *was.DeadLetter
 		}
 		p.events.Emit(sinkStats(*one, old, interval), "")

@@ -89,7 +89,7 @@ func setField(field reflect.Value, canBeUnknown bool, value any) {
 func (s *stats) pipelineStats(now, was Snapshot, interval time.Duration) event.PipelineStats {
 	e := eventOf[event.PipelineStats](PipelineFigures, &now, &was, interval)
 	// These are known from the settings and the process, and are no figures of the pipeline.
-	e.ConfigHash, e.Goroutines, e.HeapBytes = s.p.opts.ConfigHash, int64(runtime.NumGoroutine()), heapBytes()
+	e.ConfigHash, e.Goroutines, e.HeapBytes = s.p.plan().hash, int64(runtime.NumGoroutine()), heapBytes()
 	return e
 }
 

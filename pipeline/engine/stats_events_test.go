@@ -69,7 +69,8 @@ func TestStatsEventsKeepTheirForm(t *testing.T) {
 		Source: pipeline.Report{Partitions: []pipeline.PartitionReport{{Topic: "t", Committed: -1, Fetched: -1, HighWatermark: -1}}},
 	}
 	for _, c := range []struct{ now, was Snapshot }{{full, none}, {empty, Snapshot{}}} {
-		s := stats{p: &shared{opts: Options{ConfigHash: "hash"}}}
+		s := stats{p: new(shared)}
+		s.p.current.Store(&plan{hash: "hash"})
 		e := s.pipelineStats(c.now, c.was, 15*time.Second)
 		e.Goroutines, e.HeapBytes = 1, 2
 		say(e)

@@ -202,7 +202,9 @@ func (p *Pipeline) ResumeLane(lane string) error { return p.steer.pauseLane(lane
 
 // SetWorkers implements [Controller].
 func (p *Pipeline) SetWorkers(step string, n int) error {
-	for _, s := range p.steps {
+	p.changes.staff.Lock() // not while they are replaced
+	defer p.changes.staff.Unlock()
+	for _, s := range p.chain().steps {
 		conf := &s.core().conf
 		if conf.Name != step {
 			continue
@@ -216,13 +218,19 @@ func (p *Pipeline) SetWorkers(step string, n int) error {
 	return fmt.Errorf("step %q: %w", step, ErrNoStep)
 }
 
+// A Resizer is a Stage or a Splitter that goes by how many workers its step has, as one that opens as many connections does: Resize
+// says that their number has changed while the pipeline runs. It returns at once, and may come beside anything else.
+type Resizer interface {
+	Resize(workers int)
+}
+
 // resize tells the component of a step, if it goes by that, how many workers there are.
 func (p *Pipeline) resize(s *stepCore, n int) error {
 	component := any(s.conf.Stage)
 	if s.conf.Stage == nil {
 		component = s.conf.Splitter
 	}
-	if r, ok := component.(pipeline.Resizer); ok {
+	if r, ok := component.(Resizer); ok {
 		if err := guarded(func() error { r.Resize(n); return nil }); err != nil {
 			return fmt.Errorf("setting the workers of %s to %d: telling its stage: %w", s.conf.Name, n, err)
 		}
@@ -251,17 +259,17 @@ func (s *Step) allows(n int) error {
 }
 
 // Skip implements [Controller].
-func (p *Pipeline) Skip(key []byte) error { return p.steer.skip(&p.chain, skipKey(key), true) }
+func (p *Pipeline) Skip(key []byte) error { return p.steer.skip(p.chain(), skipKey(key), true) }
 
 // Unskip implements [Controller].
-func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(&p.chain, skipKey(key), false) }
+func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(p.chain(), skipKey(key), false) }
 
 // SkipRecord implements [Controller].
 func (p *Pipeline) SkipRecord(at pipeline.Position) error {
-	return p.steer.skip(&p.chain, skipAt(at), true)
+	return p.steer.skip(p.chain(), skipAt(at), true)
 }
 
 // UnskipRecord implements [Controller].
 func (p *Pipeline) UnskipRecord(at pipeline.Position) {
-	_ = p.steer.skip(&p.chain, skipAt(at), false)
+	_ = p.steer.skip(p.chain(), skipAt(at), false)
 }

@@ -11,6 +11,16 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
+// startPaused runs a pipeline beside the test that is paused before it begins.
+func startPaused(t *testing.T, ctx context.Context, o Options) (*Pipeline, <-chan error) {
+	t.Helper()
+	p := mustNew(t, o)
+	p.Pause()
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	return p, done
+}
+
 // twoKinds are a step that computes and one that waits.
 func twoKinds() []Step {
 	return []Step{
@@ -153,11 +163,7 @@ func TestAStopInAPauseFinishesWhatCannotBeReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		src, out := &memory{lanes: 2, records: 300, batch: 100, endless: true}, &collect{}
-		p, done := start(t, ctx, Options{Source: onceOnly{src}, Steps: twoKinds(), Sinks: []Output{{Name: "out", Sink: out}}})
-		p.Pause()
-		if err := p.PauseLane("t/1"); !errors.Is(err, ErrNoLane) {
-			t.Errorf("before a lane is there: %v", err)
-		}
+		p, done := startPaused(t, ctx, Options{Source: onceOnly{src}, Steps: twoKinds(), Sinks: []Output{{Name: "out", Sink: out}}})
 		synctest.Wait()
 		if err := p.PauseLane("t/1"); err != nil {
 			t.Error(err)
@@ -216,8 +222,7 @@ func TestALaneEndsInAPause(t *testing.T) {
 func TestASourceFailsInAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, out := &failing{memory: memory{lanes: 2, records: 300, batch: 100, endless: true}, fails: make(chan struct{})}, &collect{}
-		p, done := start(t, t.Context(), Options{Source: src, Steps: twoKinds(), Sinks: []Output{{Name: "out", Sink: out}}})
-		p.Pause()
+		_, done := startPaused(t, t.Context(), Options{Source: src, Steps: twoKinds(), Sinks: []Output{{Name: "out", Sink: out}}})
 		time.Sleep(time.Second)
 		close(src.fails)
 		if err := <-done; err == nil || !strings.Contains(err.Error(), "the disk is gone") {
@@ -233,8 +238,7 @@ func TestASourceFailsInAPause(t *testing.T) {
 func TestTheEndOfASourceWaitsForAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, out := &memory{lanes: 1, records: 300, batch: 300}, &collect{}
-		p, done := start(t, t.Context(), Options{Source: src, Steps: twoKinds(), Sinks: []Output{{Name: "out", Sink: out}}})
-		p.Pause()
+		p, done := startPaused(t, t.Context(), Options{Source: src, Steps: twoKinds(), Sinks: []Output{{Name: "out", Sink: out}}})
 		time.Sleep(time.Hour)
 		if s := p.Snapshot(); s.State != "paused" || s.In != 0 {
 			t.Errorf("%s, %d came", s.State, s.In)

@@ -21,7 +21,7 @@ type stepCore struct {
 	crew        *crew.Crew
 	events      *event.Emitter
 	undoer      pipeline.Undoer // its stage or splitter, if that is one; nil: it is not
-	meter       meter
+	meter       *meter          // also of the step of its name that it has replaced
 	tap         *tapPoint
 	outstanding atomic.Int32 // calls of the stage that have not returned; chunks at work in a step that computes
 }
@@ -85,8 +85,8 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 	if s.conf.OnError == OnErrorPass {
 		return judgement{verdict: pass, restore: true}
 	}
-	f := s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts, func() error { return s.p.rejects.spend(s.p.atStep(s.index)) })
-	f.meter = &s.meter
+	f := s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts, func() error { return s.p.rejects().spend(atStep(s.index)) })
+	f.meter = s.meter
 	return judgement{verdict: fail, fail: f}
 }
 

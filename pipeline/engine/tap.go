@@ -172,10 +172,11 @@ func (p *Pipeline) Tap(o TapOptions) (*Tap, error) {
 // Places gives the names of what can be tapped, in the order in which records come there.
 func (p *Pipeline) Places() []string {
 	names := []string{TapSource}
-	for _, s := range p.steps {
+	c := p.chain()
+	for _, s := range c.steps {
 		names = append(names, s.core().conf.Name)
 	}
-	for _, s := range p.sinks {
+	for _, s := range c.sinks {
 		names = append(names, s.conf.Name)
 	}
 	return names
@@ -290,6 +291,13 @@ func (t *taps) point(name string, sides TapSide) *tapPoint {
 		t.points[name] = at
 	}
 	return at
+}
+
+// hide has nobody tap a place.
+func (t *taps) hide(at *tapPoint) {
+	t.mu.Lock()
+	at.sides = 0
+	t.mu.Unlock()
 }
 
 func (t *taps) find(name string) *tapPoint {

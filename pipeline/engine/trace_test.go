@@ -269,6 +269,73 @@ func TestHeldBackInATrace(t *testing.T) {
 	})
 }
 
+// TestATraceOfWhatIsGivenUp: what waits for another attempt when the drain budget is over ends in its trace too, its step first.
+func TestATraceOfWhatIsGivenUp(t *testing.T) {
+	for name, wait := range map[string]struct {
+		stage   pipeline.Stage
+		backoff time.Duration
+		want    string
+	}{
+		"for another attempt": {does(func(context.Context, *pipeline.Record) error {
+			return pipeline.RetryAfter(time.Hour, errors.New("not now"))
+		}), time.Hour,
+			"step call, call attempt 1, attempt ends  _other, call retry 1 _other, call ends abandoned, abandoned"},
+		"at a gate": {&desk{t: t, admit: func(_ *pipeline.Record, attempt int) (*visit, error) {
+			v := &visit{do: func(context.Context, *pipeline.Record) error { return errors.New("not now") }}
+			if attempt > 1 {
+				v.gate, v.enter = "g", func(func()) (time.Duration, bool) { return time.Hour, false }
+			}
+			return v, nil
+		}}, 1, "step call, call attempt 1, attempt ends  _other, call retry 1 _other, call ends abandoned, abandoned"},
+		"in a call": {does(func(ctx context.Context, _ *pipeline.Record) error { <-ctx.Done(); return ctx.Err() }), 1,
+			"step call, call attempt 1, attempt ends  canceled, call ends abandoned canceled, abandoned"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &tracer{t: t, every: 1}
+				p := mustNew(t, Options{
+					Name: "p", Source: &memory{lanes: 1, records: 1, endless: true}, Tracer: f, Drain: 5 * time.Second,
+					Steps: []Step{{Name: "call", Stage: wait.stage, Wait: &Wait{Timeout: time.Hour, Deadline: 2 * time.Hour, Retry: Retry{Backoff: wait.backoff, MaxBackoff: time.Hour}}}},
+					Sinks: []Output{{Name: "out", Sink: &collect{}}},
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Millisecond, cancel)
+				_ = p.Run(ctx) // what it gives is not asked here
+				f.allEnded()
+				if got := strings.Join(f.traces[0].said, ", "); got != wait.want {
+					t.Errorf("%s, want\n%s", got, wait.want)
+				}
+			})
+		})
+	}
+}
+
+// TestATraceOfWhatIsSkipped: a record that is skipped while it waits for another attempt ends its step, and is rejected.
+func TestATraceOfWhatIsSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &tracer{t: t, every: 1}
+		p := mustNew(t, Options{
+			Name: "p", Source: &memory{lanes: 1, records: 1, key: func(int, int) string { return "k" }}, Tracer: f,
+			Steps: []Step{{Name: "call", Wait: &Wait{Deadline: 2 * time.Hour}, Stage: does(func(context.Context, *pipeline.Record) error {
+				return pipeline.RetryAfter(time.Hour, errors.New("not now"))
+			})}},
+			Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Sink: &collect{}},
+		})
+		time.AfterFunc(time.Second, func() {
+			if err := p.Skip([]byte("k")); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := p.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.allEnded()
+		if got := strings.Join(f.traces[0].said, ", "); !strings.Contains(got, "call ends rejected") || !strings.HasSuffix(got, ", rejected") {
+			t.Error(got)
+		}
+	})
+}
+
 // TestWhoIsTraced: one record of so many, and those that came in a trace; nobody else is asked for.
 func TestWhoIsTraced(t *testing.T) {
 	for name, tt := range map[string]struct{ every, headers, want int }{

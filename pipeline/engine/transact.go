@@ -364,6 +364,16 @@ func (t *transactions) abort(why error) error {
 	return why
 }
 
+// hurry ends the cycle before its interval is over: everything has its outcome.
+func (t *transactions) hurry() {
+	if t != nil {
+		t.mu.Lock()
+		t.endSoon = true
+		t.mu.Unlock()
+		t.p.wake()
+	}
+}
+
 // flush ends the cycle early and waits until the marks of the lanes are committed.
 func (t *transactions) flush(ctx context.Context, lanes []*lane) error {
 	for {

@@ -32,7 +32,6 @@ func newWaitStep(core *stepCore) *waitStep {
 	s := &waitStep{stepCore: core}
 	p := core.p
 	s.admitter, _ = core.conf.Stage.(pipeline.Admitter)
-	s.win.hashed = p.opts.needKeys()
 	s.win.init(&p.lanes, &p.pool, p.opts.Order, core.conf.Workers, core.conf.Wait, s.admitter != nil)
 	return s
 }
@@ -62,7 +61,7 @@ func (s *waitStep) receive() bool {
 		return false
 	}
 	n := int64(len(c.recs) - c.failed)
-	m := &s.meter
+	m := s.meter
 	m.mu.Lock()
 	m.counts.In += n
 	m.counts.InFlight += n

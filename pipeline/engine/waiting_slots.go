@@ -57,6 +57,13 @@ func (s *waitStep) hire(workers int) {
 	}
 }
 
+// size is how many slots the step is to have.
+func (s *waitStep) size() int {
+	s.win.mu.Lock()
+	defer s.win.mu.Unlock()
+	return s.win.slots
+}
+
 // setWorkers changes how many slots there are.
 func (s *waitStep) setWorkers(n int) {
 	w := &s.win

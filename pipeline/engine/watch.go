@@ -13,10 +13,11 @@ import (
 // place has stalled, that it goes on again, that a queue has come into another state.
 type watch struct {
 	p           *shared
-	chain       *chain
+	chain       func() *chain
 	active      chan struct{} // receives when records come in
 	quit, ended chan struct{} // closed to end the loop, and when it has ended
-	places      []*watched
+	places      []*watched    // those of the chain of
+	of          *chain
 	givenUp     atomic.Bool // what was in flight was given up: that it is gone is no recovery
 }
 
@@ -38,7 +39,7 @@ type watched struct {
 // hysteresis is how long a queue has to be in another state before that is reported.
 const hysteresis = 10 * time.Second
 
-func (w *watch) init(p *shared, c *chain) {
+func (w *watch) init(p *shared, c func() *chain) {
 	w.p, w.chain, w.active = p, c, make(chan struct{}, 1)
 	w.quit, w.ended = make(chan struct{}), make(chan struct{})
 }
@@ -49,15 +50,39 @@ func (w *watch) start() {
 		close(w.ended)
 		return
 	}
-	for _, s := range w.chain.steps {
+	w.findPlaces()
+	w.p.spawn(w.loop)
+}
+
+// findPlaces finds what is to be watched. When the chain is another one than at the last look, what stood still in the old one has
+// recovered: nothing was in flight when it was replaced.
+func (w *watch) findPlaces() {
+	c := w.chain()
+	if w.of == c {
+		return
+	}
+	for _, pl := range w.places {
+		w.leave(pl)
+	}
+	w.of, w.places = c, nil
+	for _, s := range c.steps {
 		w.places = append(w.places, &watched{
 			name: s.core().conf.Name, look: s.holdup, fill: s.fullness, state: "free", next: "free",
 		})
 	}
-	for _, s := range w.chain.allSinks() {
+	for _, s := range c.allSinks() {
 		w.places = append(w.places, &watched{name: s.conf.Name, sink: true, look: s.holdup})
 	}
-	w.p.spawn(w.loop)
+}
+
+// leave says what has changed for a place that is watched no more.
+func (w *watch) leave(pl *watched) {
+	if pl.stalled {
+		w.p.recovered(pl, holdup{})
+	}
+	if pl.fill != nil && pl.state != "free" {
+		w.p.events.Emit(event.BackpressureChanged{Step: pl.name, State: "free"}, "")
+	}
 }
 
 func (w *watch) stop() {
@@ -102,13 +127,14 @@ func (w *watch) loop() {
 
 // round looks at every place once.
 func (w *watch) round(now time.Time, busy bool) {
-	if w.p.rejects.pausing() {
+	if w.p.rejects().pausing() {
 		return
 	}
+	w.findPlaces()
 	for _, pl := range w.places {
 		h := pl.look(now)
 		if !pl.stalled {
-			h.age = w.p.rejects.atWork(now, h.age)
+			h.age = w.p.rejects().atWork(now, h.age)
 		}
 		switch {
 		case !pl.stalled && h.age >= w.p.opts.StalledAfter:

@@ -26,7 +26,7 @@ func (p *Pipeline) Why() []Hold {
 	var f *search
 	for range whyLooks {
 		now := time.Now()
-		f = newSearch(&p.chain)
+		f = newSearch(p.chain())
 		all = all[:0]
 		var unmade []Hold
 		for _, l := range p.lanes.all() {
@@ -43,7 +43,7 @@ func (p *Pipeline) Why() []Hold {
 			} else if h, ok := l.unmade(now); !ok {
 				continue
 			} else if p.steer.describe(l, &h, now) {
-				h.Where, h.Kind = p.entrance()
+				h.Where, h.Kind = f.chain.entrance()
 				all = append(all, h)
 			} else {
 				unmade = append(unmade, h)
@@ -58,7 +58,7 @@ func (p *Pipeline) Why() []Hold {
 	for l, w := range f.lanes {
 		all = append(all, w.hold(l))
 	}
-	p.rejects.holds(all)
+	p.rejects().holds(all)
 	slices.SortFunc(all, func(a, b Hold) int {
 		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane))
 	})
@@ -140,20 +140,26 @@ func (p *Pipeline) inFront(f *search, all []Hold, now time.Time) []Hold {
 	for i := range all {
 		h := &all[i]
 		h.Root, h.State, h.Cause, h.Since = h.Position, stateNames[stateQueued], CauseQueue, h.Age
-		h.Where, h.Kind = p.entrance()
-		if len(p.steps) > 0 {
+		h.Where, h.Kind = f.chain.entrance()
+		if len(f.chain.steps) > 0 {
 			h.For = f.occupied(0, now)
+		}
+		if p.fill.held.Load() != nil {
+			h.Cause, h.For = CauseLimit, endOfChange
 		}
 	}
 	return all
 }
 
+// endOfChange is what records wait for that are not made while steps and sinks are replaced.
+const endOfChange = "the change of steps and sinks that is under way"
+
 // entrance is where records go that are made: the first step, or the sinks.
-func (p *Pipeline) entrance() (name, kind string) {
-	if len(p.steps) == 0 {
+func (c *chain) entrance() (name, kind string) {
+	if len(c.steps) == 0 {
 		return sinksName, ""
 	}
-	first := p.steps[0].core().here()
+	first := c.steps[0].core().here()
 	return first.Where, first.Kind
 }
 
@@ -203,10 +209,10 @@ func (f *search) missing() bool {
 // seek looks through all places.
 func (p *Pipeline) seek(f *search, now time.Time) {
 	p.seekChunks(f, now)
-	for _, s := range p.steps {
+	for _, s := range f.chain.steps {
 		s.seek(now, f)
 	}
-	for _, s := range p.allSinks() {
+	for _, s := range f.chain.allSinks() {
 		s.seek(now, f)
 	}
 }

@@ -32,7 +32,7 @@ func (p *Pipeline) seekChunks(f *search, now time.Time) {
 		place := c.whereabouts.Load()
 		step, state := int(place>>8), place&0xff
 		var work Hold
-		if state == stateRunning && step < len(p.steps) {
+		if state == stateRunning && step < len(f.chain.steps) {
 			work = f.noteWork(p, c, step, now)
 		}
 		w := f.lanes[c.lane]
@@ -60,7 +60,7 @@ func (f *search) noteWork(p *Pipeline, c *chunk, step int, now time.Time) Hold {
 	if !ok {
 		return Hold{}
 	}
-	h := p.steps[step].core().hold(c, hand)
+	h := f.chain.steps[step].core().hold(c, hand)
 	if w := &f.work[step]; hand.taken > w.taken || w.State == "" {
 		*w = longWork{h, hand.taken}
 	}
@@ -69,10 +69,10 @@ func (f *search) noteWork(p *Pipeline, c *chunk, step int, now time.Time) Hold {
 
 // inChunk says what the record waits for.
 func (f *search) inChunk(p *Pipeline, q inChunk, now time.Time) Hold {
-	if q.step >= len(p.steps) {
+	if q.step >= len(f.chain.steps) {
 		return Hold{Root: q.at, Where: sinksName, State: stateNames[q.state], Cause: CauseQueue, Since: q.age}
 	}
-	s := p.steps[q.step]
+	s := f.chain.steps[q.step]
 	h := s.core().here()
 	h.Root, h.State, h.Cause, h.Since = q.at, stateNames[q.state], CauseQueue, q.age
 	switch {

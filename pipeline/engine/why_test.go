@@ -260,7 +260,7 @@ func (w *world) holds(p *Pipeline) {
 			w.t.Errorf("%s holds a mark that stands at %d", h.Position, at)
 		case h.Cause == "" || h.State == "" || h.Where == "" || h.Root.Topic == "":
 			w.t.Errorf("too little is known: %+v", h)
-		case h.Where == sinksName && h.State != statePaused && !p.phase.stopsEarly.Load() && !p.rejects.pausing(): // the router stands in a pause
+		case h.Where == sinksName && h.State != statePaused && h.For != endOfChange && !p.phase.stopsEarly.Load() && !p.rejects().pausing(): // the router stands in a pause
 			w.t.Errorf("all stands still, and the record is found nowhere: %+v", h)
 		}
 		delete(open, h.Lane)

@@ -64,8 +64,8 @@ func (w *writer) work() bool {
 		w.giveUp()
 		return true
 	}
-	if q.s.p.rejects.pausing() && !q.s.letters && q.s.txn == nil {
-		q.s.p.rejects.wait(q.l.writesCtx)
+	if q.s.p.rejects().pausing() && !q.s.letters && q.s.txn == nil {
+		q.s.p.rejects().wait(q.l.writesCtx)
 		return true
 	}
 	if w.wait > 0 {
@@ -149,7 +149,7 @@ func (w *writer) resolved() {
 }
 
 // linger waits until the queue has enough for a full write, or has waited as long as
-// the sink says. A stop ends it.
+// the sink says. A stop ends it, and that somebody waits for the pipeline to be at rest.
 func (w *writer) linger() {
 	q, s := w.q, w.q.s
 	timer := time.NewTimer(s.conf.Linger)
@@ -158,7 +158,7 @@ func (w *writer) linger() {
 		q.mu.Lock()
 		n := len(q.queue) - q.head
 		full := n >= s.conf.MaxRecords || q.weight >= int64(s.conf.MaxBytes)
-		late := time.Since(q.arrived) >= s.conf.Linger
+		late := time.Since(q.arrived) >= s.conf.Linger || s.p.resting.Load() > 0
 		q.linger = n > 0 && !full && !late
 		wait := q.linger
 		q.mu.Unlock()

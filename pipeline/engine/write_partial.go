@@ -41,7 +41,7 @@ func (w *writer) failedPartly(e *pipeline.WriteError) {
 	for i, f := range e.Failed {
 		e.Failed[i].Err = NoAnswer(f.Err, w.q.s.conf.Timeout)
 	}
-	m := &w.q.s.meter
+	m := w.q.s.meter
 	var end error
 	var at pipeline.Position // kept, as the record may be done when the error is reported
 	for _, f := range e.Failed {

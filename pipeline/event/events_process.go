@@ -58,6 +58,7 @@ type ConfigApplied struct {
 	ConfigHashPrev string `json:"config_hash_prev"`
 	Trigger        string `json:"trigger" required:"true" enum:"start,sighup,api,watch"`
 	ChangedSteps   string `json:"changed_steps"`
+	AskedBy        string `json:"asked_by" max:"128" since:"1.1"`
 }
 
 // ConfigRejected is config.rejected: a file with errors was refused.
@@ -66,6 +67,7 @@ type ConfigRejected struct {
 	Trigger    string `json:"trigger" required:"true" enum:"start,sighup,api,watch"`
 	ErrorCount int64  `json:"error_count"`
 	ErrorFirst string `json:"error_first" required:"true" max:"512"`
+	AskedBy    string `json:"asked_by" max:"128" since:"1.1"`
 }
 
 // LogSuppressed is log.suppressed: lines that were not written. The reason is repeated

@@ -26,8 +26,15 @@ type Options struct {
 	Log       func() event.QueueCounts // of the log; nil: not shown
 	Traces    func() TraceCounts       // of what is traced; nil: nothing is
 
-	Version, Revision, Go string // of the program
-	ConfigHash            string // of the files that it runs
+	Version, Revision, Go string        // of the program
+	Config                func() Config // of the process
+}
+
+// A Config says what configuration a process runs.
+type Config struct {
+	Hash     string    // of the files
+	Accepted bool      // the last time that files were loaded they were applied
+	Applied  time.Time // when some were last
 }
 
 // TraceCounts are how many spans were sent to the collector of traces, were dropped since it was down or too slow, and wait.
@@ -131,7 +138,16 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		one("trace_spans_waiting", prometheus.GaugeValue, float64(n.Waiting))
 	}
 	one("build_info", prometheus.GaugeValue, 1, c.options.Version, c.options.Revision, c.options.Go)
-	one("config_info", prometheus.GaugeValue, 1, c.options.ConfigHash)
+	if c.options.Config == nil {
+		return
+	}
+	conf, accepted := c.options.Config(), 0.0
+	if conf.Accepted {
+		accepted = 1
+	}
+	one("config_info", prometheus.GaugeValue, 1, conf.Hash)
+	one("config_last_reload_successful", prometheus.GaugeValue, accepted)
+	one("config_last_reload_success_timestamp_seconds", prometheus.GaugeValue, float64(conf.Applied.UnixMilli())/1000)
 }
 
 func (c *Collector) pipeline(ch chan<- prometheus.Metric, s *engine.Snapshot) {

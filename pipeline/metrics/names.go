@@ -20,6 +20,8 @@ var processNames = []Name{
 	{"penstock_trace_spans_waiting", "gauge", nil, "Spans of traces that are still to be sent."},
 	{"penstock_build_info", "gauge", []string{"version", "revision", "go_version"}, "1; its labels say what the program was made of."},
 	{"penstock_config_info", "gauge", []string{"hash"}, "1; its label is the hash of the files that run."},
+	{"penstock_config_last_reload_successful", "gauge", nil, "Whether the files that were loaded last were applied: 1, also of those of the start, or 0, and those before go on."},
+	{"penstock_config_last_reload_success_timestamp_seconds", "gauge", nil, "When files were last applied, in seconds since 1970."},
 }
 
 // Names lists the metrics of the package, as they are called in Prometheus: those of pipelines, of

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -17,7 +18,8 @@ func everything() *Collector {
 	report := full()
 	return New(Options{
 		Snapshots: func() []engine.Snapshot { return []engine.Snapshot{report} }, Log: func() event.QueueCounts { return event.QueueCounts{Written: 1} },
-		Version: "1.2.3", Revision: "abc", Go: "go1.26", ConfigHash: "hash",
+		Traces:  func() TraceCounts { return TraceCounts{Sent: 1} },
+		Version: "1.2.3", Revision: "abc", Go: "go1.26", Config: func() Config { return Config{Hash: "hash", Accepted: true, Applied: time.Unix(1, 0)} },
 	})
 }
 

@@ -53,6 +53,9 @@ func orUnknown(n *int64) int64 {
 	return *n
 }
 
+// A pipelineAnswer is a pipeline in the answer of /api/v1/stats.
+//
+// Reason for its size: it has what the answer says of one.
 type pipelineAnswer struct {
 	Pipeline  string    `json:"pipeline"`
 	State     string    `json:"state"`
@@ -66,6 +69,9 @@ type pipelineAnswer struct {
 	OldestMs      int64         `json:"oldest_inflight_ms"`
 	Backpressure  string        `json:"backpressure"`
 	Bottleneck    string        `json:"bottleneck_step"`
+	PausedBy      string        `json:"paused_by"`
+	PausedLanes   int64         `json:"paused_lanes"`
+	Skipped       int64         `json:"skipped"`
 	Stalled       []struct {
 		Says string `json:"says"`
 	} `json:"stalled"`
@@ -93,6 +99,7 @@ type partitionAnswer struct {
 	AgeMs       *int64 `json:"lag_age_ms"`
 	CommitAgeMs *int64 `json:"commit_age_ms"`
 	Paused      bool   `json:"paused"`
+	PausedBy    string `json:"paused_by"`
 }
 
 type stepAnswer struct {

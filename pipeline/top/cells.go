@@ -18,7 +18,6 @@ const (
 	good
 	fair // worth a look
 	bad
-	chosen // the line that is selected
 	accent
 )
 
@@ -30,7 +29,6 @@ var codes = map[style][2]string{
 	good:   {"\x1b[32m", ""},
 	fair:   {"\x1b[33m", "\x1b[1m"},
 	bad:    {"\x1b[1;31m", "\x1b[1m"},
-	chosen: {"\x1b[7m", "\x1b[7m"},
 	accent: {"\x1b[36m", ""},
 }
 
@@ -72,13 +70,6 @@ func (s *Screen) put(x, y, end int, st style, text string) int {
 		x += width
 	}
 	return x
-}
-
-// fill gives all places of a line a style.
-func (s *Screen) fill(y int, st style) {
-	for x := range s.Width {
-		s.cells[y*s.Width+x].style = st
-	}
 }
 
 // longestCluster is how many bytes what takes one place may have: more is no character of a language.

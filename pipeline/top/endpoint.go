@@ -16,7 +16,7 @@ type Endpoint struct {
 	get     func(ctx context.Context, path string, into any) error
 	version string // of what answers; "": not asked yet
 	hash    string
-	log     int64 // lines of its log that were dropped
+	looks   int
 
 	// Wants says which answers beside the figures are asked for at a look.
 	Wants atomic.Uint32
@@ -34,11 +34,14 @@ func NewEndpoint(s *Store, name string, get func(ctx context.Context, path strin
 	return &Endpoint{store: s, name: name, get: get}
 }
 
+// versionEvery is after how many looks it is asked which file runs: one may have been loaded since.
+const versionEvery = 30
+
 // Look asks once. The error says why there is no answer; the store then says of the instance since when its figures are old.
 func (e *Endpoint) Look(ctx context.Context, now time.Time) error {
 	var all statsAnswer
 	err := e.get(ctx, "/api/v1/stats", &all)
-	if err == nil && e.version == "" {
+	if e.looks++; err == nil && (e.version == "" || e.looks%versionEvery == 0) {
 		var v struct {
 			Version    string `json:"version"`
 			ConfigHash string `json:"config_hash"`
@@ -202,6 +205,7 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 		Name: a.Pipeline, State: a.State, Error: a.Error, At: now, Started: a.Started, Counts: a.counts(), Rate: noRates(),
 		E2E: a.E2E.latency(), Lag: Lag{orUnknown(a.Source.LagSum), orUnknown(a.Source.LagMax), -1}, InFlightBytes: a.InFlightBytes,
 		CommitAgeMs: a.CommitAgeMs, OldestMs: a.OldestMs, Backpressure: a.Backpressure, Bottleneck: a.Bottleneck, ConfigHash: e.hash,
+		PausedBy: a.PausedBy, PausedLanes: a.PausedLanes, Skipped: a.Skipped,
 	}
 	v.Away = a.Source.Away
 	if v.Away == "" && a.Source.Connected != nil && !*a.Source.Connected && a.State == "running" {
@@ -231,7 +235,7 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 		seen[partitionKey{f.Topic, f.Partition}] = true
 		s.putPartition(p, now, &Partition{
 			Topic: f.Topic, Partition: f.Partition, Committed: orUnknown(f.Committed), End: orUnknown(f.End), Lag: orUnknown(f.Lag),
-			AgeMs: orUnknown(f.AgeMs), CommitAgeMs: orUnknown(f.CommitAgeMs), Generation: f.Generation, Paused: f.Paused, Instance: e.name,
+			AgeMs: orUnknown(f.AgeMs), CommitAgeMs: orUnknown(f.CommitAgeMs), Generation: f.Generation, Paused: f.Paused, PausedBy: f.PausedBy, Instance: e.name,
 		})
 	}
 	for key := range p.partitions {

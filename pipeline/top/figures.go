@@ -116,6 +116,7 @@ type Partition struct {
 	CommitAgeMs int64
 	Generation  int64
 	Paused      bool
+	PausedBy    string // command; "": too much of it waits
 	Instance    string // which reads it
 }
 
@@ -157,6 +158,9 @@ type Pipeline struct {
 	Backpressure  string
 	Bottleneck    string
 	ConfigHash    string
+	PausedBy      string   // dead_letter_budget or command
+	PausedLanes   int64    // that are paused one by one
+	Skipped       int64    // keys whose records are rejected
 	Away          string   // what the source is not connected to, and why; "": it is connected, or not known
 	Notes         []string // what is wrong: stalled steps, a pause
 	Steps         []Step

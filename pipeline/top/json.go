@@ -79,6 +79,9 @@ type pipelineJSON struct {
 	InFlightBytes int64           `json:"inflight_bytes"`
 	Backpressure  string          `json:"backpressure,omitempty"`
 	Bottleneck    string          `json:"bottleneck_step,omitempty"`
+	PausedBy      string          `json:"paused_by,omitempty"`
+	PausedLanes   int64           `json:"paused_lanes,omitempty"`
+	Skipped       int64           `json:"skipped,omitempty"`
 	Wrong         []string        `json:"wrong,omitempty"`
 	Steps         []stepJSON      `json:"steps"`
 	Partitions    []partitionJSON `json:"partitions,omitempty"`
@@ -110,6 +113,7 @@ type partitionJSON struct {
 	AgeMs       *int64 `json:"lag_age_ms,omitempty"`
 	CommitAgeMs *int64 `json:"commit_age_ms,omitempty"`
 	Paused      bool   `json:"paused"`
+	PausedBy    string `json:"paused_by,omitempty"`
 	Instance    string `json:"instance"`
 }
 
@@ -178,6 +182,7 @@ func pipelineObject(p *Pipeline) pipelineJSON {
 		Pipeline: p.Name, State: p.State, States: p.States, Instances: p.Of, Mean: p.Mean, Error: p.Error, countsJSON: countsOf(&p.Counts, p.Rate),
 		IntervalMs: p.IntervalMs, E2E: latencyOf(p.E2E), LagSum: anInt(p.Lag.Sum), LagMax: anInt(p.Lag.Max), LagAgeMs: anInt(p.Lag.AgeMs),
 		CommitAgeMs: p.CommitAgeMs, OldestMs: p.OldestMs, InFlightBytes: p.InFlightBytes, Backpressure: p.Backpressure, Bottleneck: p.Bottleneck,
+		PausedBy: p.PausedBy, PausedLanes: p.PausedLanes, Skipped: p.Skipped,
 		Steps: []stepJSON{},
 	}
 	if p.Away != "" {
@@ -193,7 +198,7 @@ func pipelineObject(p *Pipeline) pipelineJSON {
 		})
 	}
 	for _, f := range p.Partitions {
-		j.Partitions = append(j.Partitions, partitionJSON{f.Topic, f.Partition, anInt(f.Committed), anInt(f.End), anInt(f.Lag), anInt(f.AgeMs), anInt(f.CommitAgeMs), f.Paused, f.Instance})
+		j.Partitions = append(j.Partitions, partitionJSON{f.Topic, f.Partition, anInt(f.Committed), anInt(f.End), anInt(f.Lag), anInt(f.AgeMs), anInt(f.CommitAgeMs), f.Paused, f.PausedBy, f.Instance})
 	}
 	for _, e := range p.Errors {
 		one := errorJSON{Step: e.Step, Type: e.Type, Total: e.Total, Rate: aFloat(e.Rate), Sample: e.Sample, Topic: e.Topic}

@@ -97,6 +97,7 @@ func statsOf(e *event.PipelineStats, env *envelope) *Pipeline {
 		Lag:           Lag{e.LagSum, e.LagMax, -1},
 		InFlightBytes: e.InflightBytes, CommitAgeMs: e.CommitAgeMaxMs, OldestMs: e.OldestInflightMs,
 		Backpressure: e.Backpressure, Bottleneck: e.BottleneckStep, ConfigHash: e.ConfigHash,
+		PausedBy: e.PausedBy, PausedLanes: e.PausedLanes, Skipped: e.Skipped,
 	}
 }
 
@@ -146,6 +147,6 @@ func perSecond(n int64, seconds float64) float64 {
 func partitionOf(e *event.SourcePartitionStats, instance string) *Partition {
 	return &Partition{
 		Topic: e.Topic, Partition: e.Partition, Committed: e.OffsetCommitted, End: e.OffsetHWM, Lag: e.Lag, AgeMs: e.LagAgeMs,
-		CommitAgeMs: e.CommitAgeMs, Generation: e.Generation, Paused: e.Paused, Instance: instance,
+		CommitAgeMs: e.CommitAgeMs, Generation: e.Generation, Paused: e.Paused, PausedBy: e.PausedBy, Instance: instance,
 	}
 }

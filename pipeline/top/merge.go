@@ -41,6 +41,8 @@ func (p *Pipeline) join(o *Pipeline) {
 	if p.ConfigHash != o.ConfigHash && o.ConfigHash != "" {
 		p.ConfigHash += "," + o.ConfigHash
 	}
+	p.PausedBy = cmp.Or(p.PausedBy, o.PausedBy)
+	p.PausedLanes, p.Skipped = p.PausedLanes+o.PausedLanes, max(p.Skipped, o.Skipped)
 	p.Error, p.Away = cmp.Or(p.Error, o.Error), cmp.Or(p.Away, o.Away)
 	p.Notes = append(p.Notes, o.Notes...)
 	p.Holds, p.HoldsKnown = append(p.Holds, o.Holds...), p.HoldsKnown || o.HoldsKnown

@@ -168,17 +168,18 @@ func TestALongLogIsThinnedOut(t *testing.T) {
 	start := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	in := s.run("a", start)
 	p := s.pipelineOf(in, "orders")
-	const n = mostValues + 10
+	s.room = 1000
+	n := 10*s.room + 10
 	for i := range n {
 		s.change(func() {
 			s.putStats(p, &Pipeline{Name: "orders", At: start.Add(time.Duration(i) * time.Second), IntervalMs: 1000, State: "running", Counts: Counts{In: int64(i)}})
 		})
 	}
-	if s.values > mostValues || len(s.frames) > mostValues {
-		t.Errorf("%d values, %d frames; at most %d are kept", s.values, len(s.frames), mostValues)
+	if s.values > s.room || len(s.frames) > s.room {
+		t.Errorf("%d values, %d frames; at most %d are kept", s.values, len(s.frames), s.room)
 	}
 	v := s.View(all())
-	if v.Pipelines[0].In != n-1 {
+	if v.Pipelines[0].In != int64(n-1) {
 		t.Errorf("the end has %d in, want %d", v.Pipelines[0].In, n-1)
 	}
 	first := s.View(ViewOf{At: start, Instance: All})
@@ -224,4 +225,21 @@ func TestGraphsAddUpAndShowPeaks(t *testing.T) {
 			t.Errorf("busy %d is %v, want 0.25", i, f)
 		}
 	}
+}
+
+func TestWhatIsSteeredIsShown(t *testing.T) {
+	l := newTestLog("a")
+	l.stats("orders", 100, 60)
+	l.line("pipeline.stats", "orders", `"interval_ms":1000,"state":"paused","paused_by":"command","paused_lanes":2,"skipped":1,"records_in_total":100`)
+	l.line("source.partition.stats", "orders", `"topic":"orders","partition":1,"lag":4,"paused":true,"paused_by":"command"`)
+	s := read(t, l.String())
+	has(t, NewModel(s, Options{FromLog: true}).Screen().Text(), "paused by command", "paused lanes 2")
+	m := NewModel(s, Options{FromLog: true})
+	m.width = 120
+	has(t, press(t, m, "p"), "skipped keys 1", "paused by command")
+	var b strings.Builder
+	if err := WriteTable(&b, s.View(all())); err != nil {
+		t.Fatal(err)
+	}
+	has(t, b.String(), "paused lanes 2, keys that are skipped 1")
 }

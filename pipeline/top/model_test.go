@@ -65,7 +65,7 @@ func TestKeysOpenTabs(t *testing.T) {
 	m := looking(recorded(t), busy, TabErrors, 100, 30)
 	has(t, press(t, m, "p"), "▸partitions", "flights/3")
 	has(t, press(t, m, "e"), "▸errors", "http_429")
-	has(t, press(t, m, "w"), "▸why", "a log does not tell")
+	has(t, press(t, m, "w"), "▸why", "a log does not tell", "penstock why") // in as many lines as it takes
 	has(t, press(t, m, "l"), "▸events", "record.rejected")
 	has(t, press(t, m, "g", "down", "down"), "▸graphs", "e2e p99", "origin busy")
 	has(t, press(t, m, "?"), "any key goes back", "RETRIES FILTERED")
@@ -172,16 +172,18 @@ func TestManyStepsAndPartitionsScroll(t *testing.T) {
 	has(t, press(t, m, "pgdown"), "6-8 of 2,000", "orders/1994")
 	has(t, press(t, m, "pgup", "pgup"), "1-3 of 2,000")
 	for range 100 {
-		press(t, m, "down")
+		m.key("down")
 	}
+	m.draw()
 	has(t, m.Screen().Text(), "STEP 47-60/60", "›step-59")
 	for range 3 {
 		press(t, m, "up")
 	}
 	has(t, m.Screen().Text(), "›step-56")
 	for range 500 {
-		press(t, m, "pgdown")
+		m.key("pgdown")
 	}
+	m.draw()
 	has(t, m.Screen().Text(), "1,998-2,000 of 2,000", "orders/0")
 }
 

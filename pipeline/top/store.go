@@ -29,6 +29,7 @@ type Store struct {
 	frames    []time.Time // when an interval has ended somewhere
 	events    []Event
 	values    int // in all series
+	room      int // how many there may be
 
 	changes uint64
 	left    int    // things that found no room
@@ -40,7 +41,9 @@ type Store struct {
 
 // NewStore makes one for figures from a source that people know under that name. keep bounds how far back
 // figures are kept; 0: all are.
-func NewStore(source string, keep time.Duration) *Store { return &Store{source: source, keep: keep} }
+func NewStore(source string, keep time.Duration) *Store {
+	return &Store{source: source, keep: keep, room: mostValues}
+}
 
 // instance is a run of a process.
 type instance struct {
@@ -85,7 +88,7 @@ func (s *Store) change(f func()) {
 	defer s.mu.Unlock()
 	f()
 	s.changes++
-	if s.values > mostValues {
+	if s.values > s.room {
 		s.thin()
 	}
 }

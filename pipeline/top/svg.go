@@ -18,9 +18,9 @@ const (
 // svgStyle has the colours as classes, by the numbers of the styles.
 const svgStyle = `text{font:14px "DejaVu Sans Mono","Cascadia Mono",Menlo,Consolas,monospace;white-space:pre}
 .back{fill:#fff;stroke:#d0d7de}.s0{fill:#1f2328}.s1{fill:#6e7781}.s2{fill:#1f2328;font-weight:bold}.s3{fill:#1a7f37}.s4{fill:#8a5a00}
-.s5{fill:#cf222e;font-weight:bold}.s6{fill:#1f2328;font-weight:bold}.s7{fill:#0969a3}
+.s5{fill:#cf222e;font-weight:bold}.s6{fill:#0969a3}
 @media(prefers-color-scheme:dark){.back{fill:#0d1117;stroke:#30363d}.s0{fill:#e6edf3}.s1{fill:#8b949e}.s2{fill:#fff}.s3{fill:#3fb950}.s4{fill:#e3b341}
-.s5{fill:#ff7b72}.s6{fill:#fff}.s7{fill:#58c4ff}}`
+.s5{fill:#ff7b72}.s6{fill:#58c4ff}}`
 
 // SVG gives the screen as a picture with a title, which who cannot see it gets to hear.
 func (s *Screen) SVG(title string) string {

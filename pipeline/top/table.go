@@ -67,6 +67,9 @@ func writePipeline(out io.Writer, v *View, p *Pipeline) {
 	}
 	fmt.Fprintf(out, "end to end p50 %s, p95 %s, p99 %s; lag %s, %s old; oldest in flight %s; commit age %s; back pressure %s\n", span(p.E2E.P50), span(p.E2E.P95),
 		span(p.E2E.P99), plainOr(p.Lag.Sum), spanOf(p.Lag.AgeMs), spanOf(p.OldestMs), spanOf(p.CommitAgeMs), pressure)
+	if p.PausedLanes > 0 || p.Skipped > 0 {
+		fmt.Fprintf(out, "paused lanes %d, keys that are skipped %d\n", p.PausedLanes, p.Skipped)
+	}
 	for _, text := range append([]string{p.Error, p.Away}, p.Notes...) {
 		if text != "" {
 			fmt.Fprintf(out, "! %s\n", clean(text))

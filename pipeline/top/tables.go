@@ -130,8 +130,12 @@ type tabRows struct {
 	row   func(i int) []item
 }
 
-func said(text string) (t tabRows) {
-	return tabRows{heads: [][]item{{{"", text, faint}}}}
+// said are lines of a text for people in place of figures.
+func (d *drawing) said(text string) (t tabRows) {
+	for _, line := range folded(text, d.s.Width-2) {
+		t.heads = append(t.heads, []item{{"", line, faint}})
+	}
+	return t
 }
 
 func head(text string) [][]item { return [][]item{{{"", text, faint}}} }
@@ -153,7 +157,7 @@ func (d *drawing) tabLines() tabRows {
 func (d *drawing) partitionRows() tabRows {
 	all := d.p.Partitions
 	if len(all) == 0 {
-		return said("no partitions: none is assigned, the source has none, or the log has not told yet (every log.partitions_every)")
+		return d.said("no partitions: none is assigned, the source has none, or the log has not told yet (every log.partitions_every)")
 	}
 	topic, largest, several := 0, int64(0), false
 	for i := range all {
@@ -171,7 +175,11 @@ func (d *drawing) partitionRows() tabRows {
 				{"", pad(wholeOr(p.Committed), 15) + pad(spanOf(p.CommitAgeMs), 12) + "  ", plain},
 			}
 			if p.Paused {
-				row = append(row, item{"", "paused ", fair})
+				by := ""
+				if p.PausedBy != "" {
+					by = "by " + p.PausedBy + " "
+				}
+				row = append(row, item{"", "paused " + by, fair})
 			}
 			if several {
 				row = append(row, item{"", p.Instance, faint})
@@ -194,9 +202,9 @@ func (d *drawing) errorRows() tabRows {
 	all := d.p.Errors
 	if len(all) == 0 {
 		if !d.p.ErrorsKnown && !d.l.FromLog {
-			return said("asking")
+			return d.said("asking")
 		}
-		return said("no errors")
+		return d.said("no errors")
 	}
 	step, kind := len("STEP"), len("ERROR")
 	for i := range all {
@@ -226,11 +234,11 @@ func (d *drawing) errorRows() tabRows {
 func (d *drawing) whyRows() tabRows {
 	switch {
 	case d.l.FromLog:
-		return said("a log does not tell what each record waits for: ask the process, with penstock top --addr or penstock why")
+		return d.said("a log does not tell what each record waits for: ask the process, with penstock top --addr or penstock why")
 	case !d.p.HoldsKnown:
-		return said("asking")
+		return d.said("asking")
 	case len(d.p.Holds) == 0:
-		return said("no record waits")
+		return d.said("no record waits")
 	}
 	var lines []string
 	for _, h := range d.p.Holds[:min(len(d.p.Holds), mostHolds)] {
@@ -254,9 +262,9 @@ func (d *drawing) eventRows() tabRows {
 	all := d.v.Events
 	if len(all) == 0 {
 		if d.l.FromLog {
-			return said("nothing has happened")
+			return d.said("nothing has happened")
 		}
-		return said("nothing has changed since top looks; the process's own log has more: penstock top --file app.log")
+		return d.said("nothing has changed since top looks; the process's own log has more: penstock top --file app.log")
 	}
 	return tabRows{n: len(all), row: func(i int) []item {
 		e := &all[i]
@@ -281,7 +289,7 @@ func (d *drawing) eventRows() tabRows {
 func (d *drawing) graphRows() tabRows {
 	all := d.l.Graphs
 	if len(all) == 0 {
-		return said("no figures yet")
+		return d.said("no figures yet")
 	}
 	title := "LAST " + strings.ToUpper(long(d.l.Back))
 	name := len(title)

@@ -166,8 +166,9 @@ func (p *pipeline) at(in *instance, t time.Time) *Pipeline {
 	if p.ended != nil && !p.endedAt.After(t) {
 		now.take(p.ended)
 	}
+	now.Notes, now.Holds = slices.Clip(now.Notes), slices.Clip(p.holds) // what is added to them is not added to what is kept
 	p.parts(&now, t, statsAt, interval, over)
-	now.Holds, now.HoldsKnown, now.ErrorsKnown = p.holds, p.holdsKnown, p.errorsKnown
+	now.HoldsKnown, now.ErrorsKnown = p.holdsKnown, p.errorsKnown
 	switch {
 	case over:
 		now.rest(in, t)

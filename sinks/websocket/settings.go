@@ -23,7 +23,7 @@ type Settings struct {
 	MaxWait      time.Duration `yaml:"max_wait" min:"1ms" max:"24h" doc:"with slow: wait, how long the pipeline waits for a client before that one is dropped"`
 	WriteTimeout time.Duration `yaml:"write_timeout" min:"1ms" max:"1h" doc:"time in which a client has to take 64 KiB, or it is too slow; with slow: wait it has max_wait at least"`
 	Ping         time.Duration `yaml:"ping" min:"10ms" max:"1h" doc:"how often a client is asked whether it is still there; one that has not answered when it is asked again is disconnected"`
-	Page         settings.Path `yaml:"page" doc:"an HTML file to serve at /, to everybody who may connect, without the token; its scripts and styles have to stand in it"`
+	Page         settings.Path `yaml:"page" read:"start" doc:"an HTML file to serve at /, to everybody who may connect, without the token; its scripts and styles have to stand in it"`
 	PageCalls    []string      `yaml:"page_calls" commas:"true" doc:"sites that the page may call beside its own: http://127.0.0.1:8090"`
 }
 

@@ -187,7 +187,7 @@ func (h *Stage) Account(add func(bytes int64)) { h.calls.Account(add) }
 // Report implements pipeline.Reporter.
 func (h *Stage) Report() pipeline.Report { return h.calls.Report() }
 
-// Resize implements pipeline.Resizer.
+// Resize implements engine.Resizer.
 func (h *Stage) Resize(workers int) { h.calls.Resize(workers) }
 
 // Ping implements pipeline.Pinger: it connects to the host and asks for nothing. Where the record

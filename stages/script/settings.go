@@ -16,7 +16,7 @@ import (
 // Settings are the settings of a Stage.
 type Settings struct {
 	Code     Code          `yaml:"code" shown:"code" doc:"the script; one of code and file"`
-	File     settings.Path `yaml:"file" doc:"file with the script; it is read at the start"`
+	File     settings.Path `yaml:"file" read:"start" doc:"file with the script; it is read at the start"`
 	Function string        `yaml:"function" doc:"function of the script that is called with each record"`
 	Steps    int64         `yaml:"steps" min:"100" max:"100000000000" doc:"most steps of the interpreter for one record; a million is some tens of milliseconds, a line of a script some five to twenty"`
 	Memory   settings.Size `yaml:"memory" min:"64KiB" max:"64GiB" doc:"most bytes that are allocated for one record, all that was freed meanwhile counted"`

@@ -137,7 +137,7 @@ func (s *Stage) Account(add func(bytes int64)) { s.calls.Account(add) }
 // Report implements pipeline.Reporter.
 func (s *Stage) Report() pipeline.Report { return s.calls.Report() }
 
-// Resize implements pipeline.Resizer.
+// Resize implements engine.Resizer.
 func (s *Stage) Resize(workers int) { s.calls.Resize(workers) }
 
 // Process implements pipeline.Stage.

@@ -81,7 +81,7 @@ export class Parts {
 
 /**
  * follow reads a stream, again and again, while the page is visible. got is called with each event, and moved with how it
- * stands: 'live', 'lost', 'ended' when the process has said that it ends, 'hidden'.
+ * stands: 'live', 'lost' and perhaps why, 'ended' when the process has said that it ends, 'hidden'.
  */
 export async function follow(path, got, moved) {
   let last = '', failures = 0;
@@ -94,10 +94,10 @@ export async function follow(path, got, moved) {
     const control = new AbortController();
     const hide = () => document.hidden && control.abort();
     document.addEventListener('visibilitychange', hide);
-    let ended = false, timer;
+    let ended = false, why = '', timer;
     try {
       const answer = await request(path, { signal: control.signal, headers: last ? { 'Last-Event-ID': last } : {} });
-      if (!answer.ok) throw new Error((await answer.json()).error);
+      if (!answer.ok) throw new Error(why = (await answer.json()).error);
       const parts = new Parts(), text = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       moved('live');
       for (;;) {
@@ -118,7 +118,7 @@ export async function follow(path, got, moved) {
     clearTimeout(timer);
     document.removeEventListener('visibilitychange', hide);
     if (document.hidden) continue;
-    moved(ended ? 'ended' : 'lost');
+    moved(ended ? 'ended' : 'lost', why);
     await new Promise(done => setTimeout(done, pauses[Math.min(failures++, pauses.length - 1)]));
   }
 }

@@ -74,7 +74,7 @@ function stateOf(v) {
     case 'failed': return is('bad', 'failed', v.error ?? '');
     case 'stopped': return is('ended', 'ended', v.error ?? 'All that was to be read has been read, or it was stopped.');
     case 'draining': return is('waiting', 'draining', `Nothing more is read; ${v.inflight} records are on their way to an end.`);
-    case 'paused': return is('waiting', 'paused', `No record begins; ${v.inflight} are in flight.`);
+    case 'paused': return is('waiting', 'paused', `${v.paused_by === 'command' ? 'By a command. ' : v.paused_by ? 'Too many records were rejected. ' : ''}No record begins; ${v.inflight} are in flight.`);
   }
   if (v.stalled?.length) return is('bad', 'stalled', v.stalled[0].says);
   if (v.source.connected === false) return is('bad', 'not connected', v.source.away ?? 'The source is not connected.');

@@ -54,9 +54,12 @@ function place(e, n) {
 
 const router = () => h('div', { className: 'router', title: 'each record goes to the sinks whose conditions it meets' }, 'routes');
 
+/** nameOf is what a part is called: that of rejected records has a name that is a key of the file. */
+export const nameOf = part => part.role === 'dead_letter' ? 'dead letters' : part.name;
+
 function part(n, choose) {
   const e = h('button', { type: 'button', className: 'part ' + n.role, title: n.text ?? '', onclick: () => choose(n.id, e) },
-    h('span', { className: 'head' }, h('b', {}, n.name), h('i', {}, n.role === 'dead_letter' ? 'dead letters' : n.kind === n.name ? n.role : n.kind)),
+    h('span', { className: 'head' }, h('b', {}, nameOf(n)), h('i', {}, n.kind === n.name ? n.role : n.kind)),
     h('span', { className: 'rates' }), h('span', { className: 'more' }), h('span', { className: 'queue' }), h('span', { className: 'load' }), h('span', { className: 'mark' }), h('span', { className: 'bar' }, h('s'), h('u')));
   e.dataset.id = n.id;
   return e;
@@ -100,8 +103,8 @@ function fill(e, n, p, view, chosen) {
   const step = p.role === 'step';
   say(rates, p.role === 'dead_letter' ? `${count(p.records_out_total)} in all, ${rate(p.rateOut)}/s` : `${rate(p.rateIn)} → ${rate(p.rateOut)} /s`);
   say(more, `${step ? '' : 'write '}p99 ${took(p.latency.p99)}` + (step ? ` · ${p.workers} ${p.window_cap ? 'at once' : p.workers === 1 ? 'worker' : 'workers'}` : ''));
-  say(waits, step ? queue(p) : `${count(p.inflight)} in it`);
-  say(load, step ? `busy ${percent(p.busy)} · blocked ${percent(p.blocked)}` : `${count(p.batches_total)} writes`);
+  say(waits, step ? queue(p) : `${count(p.inflight)} in it · ${count(p.batches_total)} writes`);
+  say(load, step ? `busy ${percent(p.busy)} · blocked ${percent(p.blocked)}` : '');
   bar.firstChild.style.width = 100 * (p.busy ?? 0) + '%';
   bar.lastChild.style.width = 100 * (p.blocked ?? 0) + '%';
   say(mark, marked(p, view));

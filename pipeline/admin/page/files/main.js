@@ -82,7 +82,8 @@ function show() {
 function ask(view) {
   const mine = chosen, ours = () => mine === chosen;
   const parts = view.parts.map(p => p.id).join();
-  every('graph ' + parts + wanted(), Infinity, async () => {
+  every('version', 30_000, async () => { version = await json('/version'); }); // a file that was loaded again has another hash
+  every(['graph', version.config_hash, parts, wanted()].join(), Infinity, async () => {
     const answer = await json('/api/v1/graph' + query('&' + wanted()));
     if (ours()) shape = answer.pipelines[0];
     show();
@@ -128,17 +129,17 @@ function drawHour() {
 let last; // when the last frame came
 
 /** moved shows how the stream of figures stands. What was shown stays, and is marked as old. */
-function moved(how) {
+function moved(how, why) {
   const live = how === 'live';
   document.body.classList.toggle('old', !live && last !== undefined);
   if (live) {
     frames.clear();
-    json('/version').then(v => { version = v; }, () => {});
+    asked.delete('version');
     return;
   }
   set($('live'), { 'data-state': 'bad' });
   const since = last ? `; the figures are of ${clock(last)}` : '';
-  say($('live'), { lost: 'not connected' + since, ended: 'the process has ended' + since, hidden: 'not followed while hidden' + since }[how]);
+  say($('live'), { lost: 'not connected' + (why ? `: ${why}` : '') + since, ended: 'the process has ended' + since, hidden: 'not followed while hidden' + since }[how]);
   $('live').title = last ? utc(last) : '';
 }
 

@@ -2,6 +2,7 @@
 
 import { $, h } from './dom.js';
 import { chart } from './charts.js';
+import { nameOf } from './graph.js';
 import { errors } from './views.js';
 import { count, percent, rate, took } from './words.js';
 
@@ -10,7 +11,7 @@ let opener; // where the focus goes back to
 /** open shows a part, and takes the focus. */
 export function open(node, by) {
   opener = by;
-  $('panel-head').textContent = node.name;
+  $('panel-head').textContent = nameOf(node);
   $('panel').hidden = false;
   $('panel-head').focus();
 }

@@ -1,7 +1,7 @@
 // The head of the page, its figures and its tables.
 
 import { $, h, say, set, sync, table } from './dom.js';
-import { queue } from './graph.js';
+import { nameOf, queue } from './graph.js';
 import { clock, count, lasting, percent, rate, took, unknown, utc } from './words.js';
 
 /** head shows how the pipeline and the process are. */
@@ -62,9 +62,9 @@ export function parts(v, choose) {
   const source = { id: v.sourceId, role: 'source', name: v.sourceName ?? 'source', kind: v.sourceName ?? '', rateOut: v.rateIn, latency: {}, records_out_total: v.records_in_total };
   table($('parts'), [
     { head: 'part', fill: (cell, p) => {
-      if (!cell.firstChild) cell.append(h('button', { type: 'button', className: 'plain', onclick: e => choose(p.id, e.currentTarget) }, p.name));
+      if (!cell.firstChild) cell.append(h('button', { type: 'button', className: 'plain', onclick: e => choose(p.id, e.currentTarget) }, nameOf(p)));
     } },
-    { head: 'kind', text: p => p.role === 'dead_letter' ? 'dead letters' : p.kind },
+    { head: 'kind', text: p => p.kind },
     { head: 'in /s', as: n, text: p => rate(p.rateIn) },
     { head: 'out /s', as: n, text: p => rate(p.rateOut) },
     { head: 'errors /s', as: n, text: p => rate(p.rateErrors) },
@@ -98,7 +98,7 @@ export function partitions(v) {
     { head: 'end', as: n, text: p => count(p.offset_hwm) },
     { head: 'uncommitted', as: n, text: p => count(p.uncommitted) },
     { head: 'committed ago', as: n, text: p => lasting(p.commit_age_ms) },
-    { head: 'note', text: p => [p.paused ? 'held back: too much of it waits' : '', p.lag_held > 0 ? `${count(p.lag_held)} held by transactions` : ''].filter(Boolean).join('; ') },
+    { head: 'note', text: p => [v.paused_lanes?.includes(`${p.topic}/${p.partition}`) ? 'paused by a command' : '', p.paused ? 'held back: too much of it waits' : '', p.lag_held > 0 ? `${count(p.lag_held)} held by transactions` : ''].filter(Boolean).join('; ') },
   ], all.slice(0, mostRows), p => `${p.topic}/${p.partition}`);
   const none = $('partitions-none');
   none.hidden = all.length > 0 && all.length <= mostRows;

@@ -211,6 +211,7 @@ func (c *Change) Commit() {
 	}
 	p.current.Store(c.plan)
 	p.now.Store(c.chain)
+	p.taps.follow(c.chain)
 	p.changes.staff.Unlock()
 	if was.rejects != c.plan.rejects {
 		was.rejects.resume()

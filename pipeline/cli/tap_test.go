@@ -134,7 +134,7 @@ func TestTapOfAProcess(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	log := d.log.String()
-	if strings.Contains(log, "canary") || !strings.Contains(log, `"step":"add","side":"before,after","reason":"limit","records":2,"skipped":0,"asked_by":"`) {
+	if strings.Contains(log, "canary") || !strings.Contains(log, `"step":"add","side":"before,after","reason":"limit","records":2,"not_shown":0,"asked_by":"`) {
 		t.Errorf("the log:\n%s", log)
 	}
 }

@@ -222,6 +222,7 @@ func (c *Change) Commit() {
 	for _, s := range untold {
 		c.tellWorkers(s)
 	}
+	p.taps.follow(c.chain)
 	p.changes.staff.Unlock()
 	if was.rejects != c.plan.rejects {
 		was.rejects.resume()

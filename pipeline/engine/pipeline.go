@@ -80,7 +80,7 @@ func newStep(p *shared, conf Step, index int, in, out *pipe) stepper {
 	core := &stepCore{
 		p: p, conf: conf, index: index, in: in, out: out, crew: crew.New(),
 		events: p.events.Step(conf.Name), undoer: undoerOf(conf), meter: new(meter),
-		tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected|TapFiltered),
+		tap: newTapPoint(TapBefore | TapAfter | TapRejected | TapFiltered),
 	}
 	if conf.Wait != nil {
 		return newWaitStep(core)

@@ -114,8 +114,11 @@ type TapCounts struct {
 	Failed  int64 // records for which Where or Redact has failed
 }
 
-// ErrTapOver is what Next gives when the pipeline has ended.
-var ErrTapOver = errors.New("the pipeline has ended")
+// What Next gives when nothing comes any more: the pipeline has ended, or goes on without the step or sink ([Change]).
+var (
+	ErrTapOver = errors.New("the pipeline has ended")
+	ErrTapGone = errors.New("the step or sink is there no more")
+)
 
 const (
 	tapQueue = 256      // records that wait for whoever reads the tap
@@ -149,7 +152,7 @@ type Tap struct {
 // The error is ErrNoStep when there is no place of the name, ErrTapOver when the pipeline has ended, or says what is
 // wrong with the options.
 func (p *Pipeline) Tap(o TapOptions) (*Tap, error) {
-	at := p.taps.find(o.Step)
+	at := p.tapPoint(o.Step)
 	switch {
 	case at == nil:
 		return nil, ErrNoStep
@@ -163,10 +166,18 @@ func (p *Pipeline) Tap(o TapOptions) (*Tap, error) {
 	if o.Where != nil {
 		t.rate, t.looks = t.looks, newBucket(max(tapLooks, o.Rate.PerSecond()))
 	}
-	if !p.taps.add(t) {
-		return nil, ErrTapOver
+	if err := p.taps.add(t); err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+// tapPoint gives the place of a name; nil: there is none that can be tapped.
+func (p *Pipeline) tapPoint(name string) *tapPoint {
+	if name == TapSource {
+		return p.taps.source
+	}
+	return p.chain().tapPoint(name)
 }
 
 // Places gives the names of what can be tapped, in the order in which records come there.
@@ -184,35 +195,49 @@ func (p *Pipeline) Places() []string {
 
 // Next waits for the next record, and gives what was seen of it, in the order of the sides and the parts. It gives
 // io.EOF when Limit is reached or the tap is closed, ErrTapOver when the pipeline has ended and all was shown
-// that was seen, and the error of ctx.
+// that was seen, ErrTapGone likewise when it goes on without the place, and the error of ctx.
 func (t *Tap) Next(ctx context.Context) ([]TapRecord, error) {
 	for {
 		if t.o.Limit > 0 && t.shown.Load() >= t.o.Limit {
 			return nil, io.EOF
 		}
-		var seen *tapped
-		select { // first without the rest: what was seen is shown, also when the pipeline has ended
-		case seen = <-t.queue:
-		default:
-			select {
-			case seen = <-t.queue:
-			case <-t.quit:
-				return nil, io.EOF
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-t.of.over:
-				select {
-				case seen = <-t.queue:
-				default:
-					return nil, ErrTapOver
-				}
-			}
+		seen, err := t.next(ctx)
+		if err != nil {
+			return nil, err
 		}
 		t.held.Add(-seen.bytes)
 		if all := t.show(seen); len(all) > 0 {
 			t.shown.Add(1)
 			return all, nil
 		}
+	}
+}
+
+// next waits for what is seen next, of which nothing has been looked at yet.
+func (t *Tap) next(ctx context.Context) (*tapped, error) {
+	var end error
+	select { // first without the rest: what was seen is shown, also when the pipeline has ended
+	case seen := <-t.queue:
+		return seen, nil
+	default:
+		select {
+		case seen := <-t.queue:
+			return seen, nil
+		case <-t.quit:
+			return nil, io.EOF
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-t.of.over:
+			end = ErrTapOver
+		case <-t.at.over:
+			end = ErrTapGone
+		}
+	}
+	select {
+	case seen := <-t.queue:
+		return seen, nil
+	default:
+		return nil, end
 	}
 }
 
@@ -260,18 +285,16 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
-// taps are the places of a pipeline that can be tapped, by their names.
+// taps are what the taps of a pipeline have in common.
 type taps struct {
 	mu     sync.Mutex
-	points map[string]*tapPoint
 	source *tapPoint
 	over   chan struct{} // closed when the pipeline has ended
 	ended  bool
 }
 
 func (t *taps) init() {
-	t.points, t.over = map[string]*tapPoint{}, make(chan struct{})
-	t.source = t.point(TapSource, TapAfter|TapRejected)
+	t.over, t.source = make(chan struct{}), newTapPoint(TapAfter|TapRejected)
 }
 
 // A tapPoint is a place that can be tapped. It belongs to a name: a step that takes the place of
@@ -279,49 +302,71 @@ func (t *taps) init() {
 type tapPoint struct {
 	sides TapSide                // that a tap can have there; 0: none
 	set   atomic.Pointer[[]*Tap] // nil: nobody looks
+	over  chan struct{}          // closed when the place is gone; under the lock of taps
 }
 
-// point gives the place of a name.
-func (t *taps) point(name string, sides TapSide) *tapPoint {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at := t.points[name]
-	if at == nil {
-		at = &tapPoint{sides: sides}
-		t.points[name] = at
+func newTapPoint(sides TapSide) *tapPoint { return &tapPoint{sides: sides, over: make(chan struct{})} }
+
+// tapPoint gives the place of a name in a chain, which may be nil. nil: there is none that can be tapped.
+func (c *chain) tapPoint(name string) *tapPoint {
+	if c == nil {
+		return nil
 	}
-	return at
-}
-
-// hide has nobody tap a place.
-func (t *taps) hide(at *tapPoint) {
-	t.mu.Lock()
-	at.sides = 0
-	t.mu.Unlock()
-}
-
-func (t *taps) find(name string) *tapPoint {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if at := t.points[name]; at != nil && at.sides != 0 {
-		return at
+	for _, s := range c.steps {
+		if s.core().conf.Name == name {
+			return s.core().tap
+		}
+	}
+	for _, s := range c.sinks {
+		if s.conf.Name == name {
+			return s.tap
+		}
 	}
 	return nil
 }
 
-// add has a tap see records. It gives false when there will be none.
-func (t *taps) add(one *Tap) bool {
+// follow puts the place that the chain before has under the name into at, if it is of the same kind.
+func (at *tapPoint) follow(before *chain, name string, into **tapPoint) {
+	if old := before.tapPoint(name); old != nil && old.sides == at.sides {
+		*into = old
+	}
+}
+
+// left ends the taps of places that are in one chain and not in the next.
+func (t *taps) left(old, next *chain) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	leave := func(at *tapPoint, name string) {
+		if next.tapPoint(name) != at && at.sides != 0 {
+			close(at.over)
+		}
+	}
+	for _, s := range old.steps {
+		leave(s.core().tap, s.core().conf.Name)
+	}
+	for _, s := range old.sinks {
+		leave(s.tap, s.conf.Name)
+	}
+}
+
+// add has a tap see records, or says why there will be none.
+func (t *taps) add(one *Tap) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
-		return false
+		return ErrTapOver
+	}
+	select {
+	case <-one.at.over:
+		return ErrNoStep
+	default:
 	}
 	all := []*Tap{one}
 	if had := one.at.set.Load(); had != nil {
 		all = append(all, *had...)
 	}
 	one.at.set.Store(&all)
-	return true
+	return nil
 }
 
 // remove has a tap see nothing more. It gives false when that was so before.

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/trace"
@@ -56,7 +55,6 @@ type process struct {
 type changing struct {
 	commands commands
 	config   configuration
-	rates    *calls.Shared // of all pipelines; nil: they have none
 }
 
 // standing is what other goroutines may ask of how far the process is.

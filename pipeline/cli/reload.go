@@ -204,11 +204,11 @@ func (p *process) tryReload(ctx context.Context, before *configured) (next *conf
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.rates == nil {
+	if p.commands.rates == nil {
 		return nil, nil, errors.New("no pipeline has started, and a reload starts none: restart the process")
 	}
 	for name, r := range set.ChangedRates(before.set) {
-		if err := p.rates.AddRate(name, r); err != nil { // one that there is stays as it is until all is sure
+		if err := p.commands.rates.AddRate(name, r); err != nil { // one that there is stays as it is until all is sure
 			return nil, nil, fmt.Errorf("%s: %w", settingPlace(set, "limits.rates."+name), err)
 		}
 	}
@@ -340,7 +340,7 @@ func (p *process) applied(set *config.Set, before *configured, all []*reloadOf) 
 	}
 	rates := set.ChangedRates(before.set)
 	for _, name := range slices.Sorted(maps.Keys(rates)) {
-		if _, _, err := p.rates.SetRate(name, rates[name].Rate, rates[name].Burst); err != nil {
+		if _, _, err := p.commands.rates.SetRate(name, rates[name].Rate, rates[name].Burst); err != nil {
 			p.events.Log().Warn().Err(err).Msg("setting a rate that was loaded again")
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A key stays skipped when steps are replaced, whether or not the new ones need the keys of records, and the old ones did.
@@ -179,6 +180,56 @@ func mustChangeBy(ctx context.Context, t *testing.T, p *Pipeline, parts Parts) {
 		t.Fatal(err)
 	}
 	c.Commit()
+}
+
+// A tap stays with its step over a change, and ends with it. The name of what has gone cannot be tapped, until something else has it.
+func TestATapEndsWithItsStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, out, other := &memory{lanes: 1, records: 400, gap: 10 * time.Millisecond}, &collect{}, &collect{}
+		first, second := partsOf("0", 0, out), partsOf("1", 0, out)
+		second.Steps = second.Steps[:2]
+		second.Steps[1].Name = "out"
+		second.Sinks = []Output{{Name: "store", Sink: other}}
+		second.DeadLetter = DeadLetter{Sink: &collect{}, Name: "again"}
+		p, done := start(t, t.Context(), withParts(Options{Source: src}, first))
+		time.Sleep(20 * time.Millisecond)
+		stays, goes, sink := openTap(t, p, "count", TapBefore), openTap(t, p, "again", TapAfter), openTap(t, p, "out", TapAfter)
+		time.Sleep(100 * time.Millisecond)
+		c, err := p.Prepare(t.Context(), second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Cancel()
+		if _, err := p.Tap(TapOptions{Step: "store", Sides: TapAfter, Rate: settings.Rate{N: 1, Per: time.Second}}); !errors.Is(err, ErrNoStep) {
+			t.Errorf("tapping what has not come: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		mustChange(t, p, second)
+		for name, tap := range map[string]*Tap{"step": goes, "sink": sink} {
+			n, err := 0, error(nil)
+			for ; err == nil; n++ {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				_, err = tap.Next(ctx)
+				cancel()
+			}
+			if n < 2 || !errors.Is(err, ErrTapGone) {
+				t.Errorf("%s: %d were seen, and then %v", name, n-1, err)
+			}
+		}
+		if _, err := p.Tap(TapOptions{Step: "again", Sides: TapAfter, Rate: settings.Rate{N: 1, Per: time.Second}}); !errors.Is(err, ErrNoStep) {
+			t.Errorf("tapping what has gone, whose name the dead letters have: %v", err)
+		}
+		filtered := openTap(t, p, "out", TapFiltered|TapAfter) // which is a step now
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if n := len(allOf(t, filtered)); n == 0 {
+			t.Error("nothing was seen of the step that has the name of a sink")
+		}
+		if n := len(allOf(t, stays)); n != tapQueue { // nobody has read it, so that it is full
+			t.Errorf("%d were seen at the step that stays", n)
+		}
+	})
 }
 
 // The figures of an interval may be asked for at the moment when a chain has taken the place of another, which had fewer places.

@@ -73,6 +73,7 @@ type world struct {
 	desks   []*desk
 	changes []Parts // what it goes on with, one after the other
 	traced  *tracer // nil: records are not traced
+	taps    []*Tap
 }
 
 func (w *world) chance(p float64) bool {
@@ -448,6 +449,7 @@ func (w *world) run() {
 	for _, d := range w.desks {
 		d.settled()
 	}
+	w.tapsHoldNothing()
 	if w.traced != nil {
 		w.traced.allEnded()
 	}

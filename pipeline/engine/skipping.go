@@ -293,12 +293,14 @@ func (sl *slot) reject(why error, now time.Time) {
 	if c.kept { // its dead letter has its value as it came to the step
 		c.saved.Restore(c.rec.rec)
 	}
+	c.tap(s.tap, c.attempts == 0, now) // it may have begun no attempt
 	f := s.p.skipped(s.conf.Name, c.rec.rec, why, c.attempts)
 	f.meter = s.meter
 	c.rec.fail = f
 	j := judgement{verdict: fail, fail: f}
 	sl.endAttempt(nil, why, now)
 	sl.endStep(&j, why, 0, now)
+	c.untap(fail, now)
 	sl.c = nil
 	s.book(c, j, increments{}, now, 0)
 }

@@ -277,6 +277,7 @@ func (w *world) look(p *Pipeline) {
 			w.t.Error(err)
 			continue
 		}
+		w.taps = append(w.taps, tap)
 		if rnd.IntN(2) == 0 {
 			go func() {
 				for {
@@ -285,6 +286,18 @@ func (w *world) look(p *Pipeline) {
 					}
 				}
 			}()
+		}
+	}
+}
+
+// tapsHoldNothing checks that the taps of a run that is over hold no more than what nobody has read.
+func (w *world) tapsHoldNothing() {
+	for _, tap := range w.taps {
+		for len(tap.queue) > 0 {
+			tap.held.Add(-(<-tap.queue).bytes)
+		}
+		if n := tap.held.Load(); n != 0 {
+			w.t.Errorf("a tap of %s, %s holds %d bytes of nothing", tap.o.Step, tap.o.Sides, n)
 		}
 	}
 }

@@ -25,7 +25,6 @@ func newChain(p *shared, txn *transactions, of *plan, before *chain) *chain {
 	for i, conf := range of.steps {
 		out := newPipe(pipeDepth, i+1, p.work.over)
 		c.steps = append(c.steps, newStep(p, conf, i, in, out))
-		c.steps[i].core().tap.follow(before, conf.Name, &c.steps[i].core().tap)
 		if s, ok := c.steps[i].(*waitStep); ok {
 			s.win.hashed = of.keys
 			if c.firstWait == nil {
@@ -41,7 +40,6 @@ func newChain(p *shared, txn *transactions, of *plan, before *chain) *chain {
 		s := before.sinkOf(conf.Sink)
 		if s == nil {
 			s = newSink(p, txn, conf)
-			s.tap.follow(before, conf.Name, &s.tap)
 		}
 		c.sinks = append(c.sinks, s)
 		conditions = append(conditions, conf.When)

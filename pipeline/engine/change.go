@@ -219,7 +219,6 @@ func (c *Change) Commit() {
 	p.current.Store(c.plan)
 	p.now.Store(c.chain)
 	p.steer.goOn()
-	p.taps.left(old, c.chain)
 	for _, s := range untold {
 		c.tellWorkers(s)
 	}

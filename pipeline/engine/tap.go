@@ -171,14 +171,6 @@ func (p *Pipeline) Tap(o TapOptions) (*Tap, error) {
 	return t, nil
 }
 
-// tapPoint gives the place of a name; nil: there is none that can be tapped.
-func (p *Pipeline) tapPoint(name string) *tapPoint {
-	if name == TapSource {
-		return p.taps.source
-	}
-	return p.chain().tapPoint(name)
-}
-
 // Places gives the names of what can be tapped, in the order in which records come there.
 func (p *Pipeline) Places() []string {
 	names := []string{TapSource}

@@ -93,7 +93,7 @@ func (s *Server) tap() http.Handler {
 		case err != nil:
 			refuse(w, http.StatusBadRequest, err.Error())
 		default:
-			newTapStream(w, r).run(r.Context(), t)
+			newTapStream(w, r, s.server.Authorized).run(r.Context(), t)
 		}
 	})
 }
@@ -152,10 +152,11 @@ type tapStream struct {
 	control *http.ResponseController
 	out     *bufio.Writer
 	lines   bool
+	may     func() bool // the reader has the right to look on
 }
 
-func newTapStream(w http.ResponseWriter, r *http.Request) *tapStream {
-	s := &tapStream{w: w, control: http.NewResponseController(w), out: bufio.NewWriter(w)}
+func newTapStream(w http.ResponseWriter, r *http.Request, authorized func(*http.Request) bool) *tapStream {
+	s := &tapStream{w: w, control: http.NewResponseController(w), out: bufio.NewWriter(w), may: func() bool { return authorized(r) }}
 	s.lines = strings.Contains(r.Header.Get("Accept"), "application/x-ndjson")
 	return s
 }
@@ -199,6 +200,9 @@ func (s *tapStream) run(ctx context.Context, t Tap) {
 }
 
 func (s *tapStream) records(lines [][]byte) error {
+	if !s.may() { // his token was another one when he began
+		return errNoRight
+	}
 	for _, line := range lines {
 		if !s.lines {
 			_, _ = s.out.WriteString("event: record\ndata: ") // an error stays until the flush
@@ -214,6 +218,9 @@ func (s *tapStream) records(lines [][]byte) error {
 
 // counts tells how many records there were so far. In lines of JSON each is a record, and nothing stands in place of it but an empty line.
 func (s *tapStream) counts(event, reason string, t Tap) error {
+	if !s.may() {
+		return errNoRight
+	}
 	c := t.Counts()
 	text, err := json.Marshal(TapEnd{Reason: reason, Records: c.Shown, Skipped: c.Skipped, Failed: c.Failed})
 	if err != nil {

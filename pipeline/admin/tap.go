@@ -41,11 +41,14 @@ type Tap interface {
 
 // TapEnd is how many records a tap has shown, and why it has ended.
 type TapEnd struct {
-	Reason  string `json:"reason,omitempty"` // limit: as many as were asked for; stopped: the pipeline has ended; gone: it goes on without the step; "": it goes on
+	Reason  string `json:"reason,omitempty"` // limit: as many as were asked for; stopped: the pipeline has ended; gone: the step has, in a reload; "": it goes on
 	Records int64  `json:"records"`
 	Skipped int64  `json:"skipped"` // records that came by and were not looked at
 	Failed  int64  `json:"failed"`  // records for which the condition failed
 }
+
+// tapEnds are the reasons of ends that a tap comes to by itself.
+var tapEnds = map[error]string{io.EOF: "limit", engine.ErrTapOver: "stopped", engine.ErrTapGone: "gone"}
 
 const (
 	mostTaps    = 4                // at a time
@@ -90,7 +93,7 @@ func (s *Server) tap() http.Handler {
 		case err != nil:
 			refuse(w, http.StatusBadRequest, err.Error())
 		default:
-			newTapStream(w, r).run(r.Context(), t)
+			newTapStream(w, r, s.server.Authorized).run(r.Context(), t)
 		}
 	})
 }
@@ -149,10 +152,11 @@ type tapStream struct {
 	control *http.ResponseController
 	out     *bufio.Writer
 	lines   bool
+	may     func() bool // the reader has the right to look on
 }
 
-func newTapStream(w http.ResponseWriter, r *http.Request) *tapStream {
-	s := &tapStream{w: w, control: http.NewResponseController(w), out: bufio.NewWriter(w)}
+func newTapStream(w http.ResponseWriter, r *http.Request, authorized func(*http.Request) bool) *tapStream {
+	s := &tapStream{w: w, control: http.NewResponseController(w), out: bufio.NewWriter(w), may: func() bool { return authorized(r) }}
 	s.lines = strings.Contains(r.Header.Get("Accept"), "application/x-ndjson")
 	return s
 }
@@ -182,13 +186,8 @@ func (s *tapStream) run(ctx context.Context, t Tap) {
 			err = s.records(lines)
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, io.EOF), errors.Is(err, engine.ErrTapOver), errors.Is(err, engine.ErrTapGone):
-			switch reason = "limit"; {
-			case errors.Is(err, engine.ErrTapOver):
-				reason = "stopped"
-			case errors.Is(err, engine.ErrTapGone):
-				reason = "gone"
-			}
+		case tapEnds[err] != "":
+			reason = tapEnds[err]
 			_ = s.counts("end", reason, t) // the caller may have gone
 			return
 		default: // nothing came
@@ -201,6 +200,9 @@ func (s *tapStream) run(ctx context.Context, t Tap) {
 }
 
 func (s *tapStream) records(lines [][]byte) error {
+	if !s.may() { // his token was another one when he began
+		return errNoRight
+	}
 	for _, line := range lines {
 		if !s.lines {
 			_, _ = s.out.WriteString("event: record\ndata: ") // an error stays until the flush
@@ -216,6 +218,9 @@ func (s *tapStream) records(lines [][]byte) error {
 
 // counts tells how many records there were so far. In lines of JSON each is a record, and nothing stands in place of it but an empty line.
 func (s *tapStream) counts(event, reason string, t Tap) error {
+	if !s.may() {
+		return errNoRight
+	}
 	c := t.Counts()
 	text, err := json.Marshal(TapEnd{Reason: reason, Records: c.Shown, Skipped: c.Skipped, Failed: c.Failed})
 	if err != nil {

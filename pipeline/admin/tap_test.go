@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -197,5 +199,52 @@ func TestTapNeedsAToken(t *testing.T) {
 	o.Listen = "unix:" + t.TempDir() + "/s"
 	if _, err := New(o); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestATapEndsWithItsToken: who has been looking at records may not look on when the token is another one.
+func TestATapEndsWithItsToken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("the-first-token")
+	closed := make(chan string, 1)
+	o := healthy()
+	o.TokenFile = settings.Path(path)
+	o.Snapshots = func() []engine.Snapshot { return []engine.Snapshot{{Pipeline: "p"}} }
+	o.Tap = func(TapRequest) (Tap, error) { return &endlessTap{fakeTap{closed: closed}}, nil }
+	c := ofClient(t, ClientOptions{Address: start(t, o).Addr(), Token: "the-first-token"})
+	records := 0
+	_ = c.Stream(t.Context(), "/api/v1/tap?step=x", "", func(event string, _ []byte) error {
+		if event != "record" {
+			return nil
+		}
+		if records++; records == 1 {
+			write("the-second-token")
+		}
+		if records > 300 {
+			return errors.New("it goes on with a token that is none any more")
+		}
+		return nil
+	})
+	if records > 300 || records == 0 {
+		t.Errorf("%d records were shown, half a minute long", records)
+	}
+	<-closed
+}
+
+// An endlessTap gives ten records a second.
+type endlessTap struct{ fakeTap }
+
+func (f *endlessTap) Next(ctx context.Context) ([][]byte, error) {
+	select {
+	case <-time.After(100 * time.Millisecond):
+		return [][]byte{[]byte(`{}`)}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }

@@ -234,3 +234,24 @@ func TestRatesSetAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestARateThatIsAddedAgain: one that no file has had since, or that came with a file that was not applied, is per host or not as the file has it that
+// is loaded now.
+func TestARateThatIsAddedAgain(t *testing.T) {
+	for _, per := range []string{"process", perHost} {
+		shared, other := NewShared(nil), perHost
+		if per == perHost {
+			other = "process"
+		}
+		once := settings.Rate{N: 1, Per: time.Minute}
+		for _, r := range []RateSettings{{Rate: once, Burst: 1, Per: other}, {Rate: once, Burst: 1, Per: per}} {
+			if err := shared.AddRate("api", r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var p peer
+		if a, b := shared.buckets(&p, []string{"api"}), shared.buckets(new(peer), []string{"api"}); (a[0] == b[0]) != (per == "process") {
+			t.Errorf("per %s: two hosts have one bucket: %t", per, a[0] == b[0])
+		}
+	}
+}

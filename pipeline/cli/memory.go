@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"github.com/penstockio/penstock/pipeline/config"
 )
 
 const (
@@ -20,9 +22,10 @@ const (
 )
 
 // tuneMemory sets up the garbage collector for a daemon: it runs rarely, and a limit keeps
-// the process small. What the environment sets with GOGC or GOMEMLIMIT stays. budget is the
-// most bytes in flight, and what components may hold beside them.
-func tuneMemory(budget int64) {
+// the process small: the most bytes in flight, and what components may hold beside them. What the environment
+// sets with GOGC or GOMEMLIMIT stays.
+func tuneMemory(set *config.Set) {
+	budget := int64(set.Process.Limits.InFlightBytes) + set.Beside()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(daemonGOGC)
 	}

@@ -132,10 +132,12 @@ func (p *process) reloadOnce(ctx context.Context, trigger, by string) (was, is s
 	}
 	p.config.current.Store(next)
 	is = next.set.Hash
-	logProblems(p.events, next.set.Warnings)
-	p.events.Emit(event.ConfigApplied{
-		ConfigHash: is, ConfigHashPrev: was, Trigger: trigger, ChangedSteps: strings.Join(changed, ","), AskedBy: by,
-	}, appliedWords(was, is, changed))
+	if !p.commands.silent() {
+		logProblems(p.events, next.set.Warnings)
+		p.events.Emit(event.ConfigApplied{
+			ConfigHash: is, ConfigHashPrev: was, Trigger: trigger, ChangedSteps: strings.Join(changed, ","), AskedBy: by,
+		}, appliedWords(was, is, changed))
+	}
 	p.supervisor.reloaded("reloaded: " + is)
 	return was, is, nil
 }
@@ -230,8 +232,8 @@ func (p *process) tryReload(ctx context.Context, before *configured) (next *conf
 		return nil, nil, err
 	}
 	for _, r := range all {
+		r.member.goesOnAs(r.next) // first: no record of the new parts is shown as the old file has it
 		r.change.Commit()
-		r.member.goesOnAs(r.next)
 	}
 	return p.applied(set, before, all), changedParts(set, differences), nil
 }
@@ -241,11 +243,12 @@ func (p *process) build(set *config.Set, before *configured, differences []confi
 	for i, file := range set.Pipelines {
 		d := &differences[i]
 		k := slices.IndexFunc(p.pipelines, func(m *managedPipeline) bool { return m.name == file.Name })
-		if d.IsNone() && !slices.ContainsFunc(file.Stages, func(s config.Stage) bool { return s.Kind.Refers }) {
-			continue
-		}
 		m := p.pipelines[k]
 		now := m.runs.Load()
+		over := now == nil || m.hasEnded() // what it refers to does not matter to it any more
+		if d.IsNone() && (over || !slices.ContainsFunc(file.Stages, func(s config.Stage) bool { return s.Kind.Refers })) {
+			continue
+		}
 		if now == nil {
 			return all, fmt.Errorf("%s: the pipeline %s has not started, and a reload does not start it: restart the process", file.File, file.Name)
 		}
@@ -293,35 +296,29 @@ func probe(ctx context.Context, all []*reloadOf) error {
 	return errors.Join(errs...)
 }
 
-// holdStill brings all pipelines to rest, at once. When one does not come to rest, or cannot open what is new, all go on as they were.
+// holdStill brings all pipelines to rest, at once. When one does not come to rest, or cannot open what is new, all go on as they were. The
+// error says why, and nothing of pipelines that were not waited for any more because of that.
 func (p *process) holdStill(ctx context.Context, all []*reloadOf) error {
 	ctx, cancel := context.WithTimeout(ctx, p.drain)
 	defer cancel()
 	errs := make([]error, len(all))
-	var wait sync.WaitGroup
+	var (
+		wait   sync.WaitGroup
+		failed atomic.Bool
+	)
 	for i, r := range all {
 		wait.Go(func() {
-			runner, ok := r.member.runner.(replacer)
-			if !ok {
-				errs[i] = fmt.Errorf("the pipeline %s cannot be changed while it runs: restart the process", r.member.name)
+			err := r.prepare(ctx)
+			if err == nil || isOfEnd(err) && failed.Load() {
 				return
 			}
-			o := r.next.options
-			r.change, errs[i] = runner.Prepare(ctx, engine.Parts{Steps: o.Steps, Sinks: o.Sinks, DeadLetter: o.DeadLetter, ConfigHash: o.ConfigHash})
-			if errs[i] != nil {
-				errs[i] = errors.New(r.next.locate(errs[i]))
-				cancel() // the others need not wait
-			}
+			errs[i] = errors.New(r.next.locate(err))
+			failed.Store(true)
+			cancel() // the others need not wait
 		})
 	}
 	wait.Wait()
-	var first []error
-	for _, err := range errs {
-		if err != nil {
-			first = append(first, err)
-		}
-	}
-	if len(first) == 0 {
+	if !failed.Load() {
 		return nil
 	}
 	for _, r := range all {
@@ -329,7 +326,36 @@ func (p *process) holdStill(ctx context.Context, all []*reloadOf) error {
 			r.change.Cancel()
 		}
 	}
-	return errors.Join(first...)
+	return errors.Join(errs...)
+}
+
+// startLook is how often a reload looks whether a pipeline runs that is starting.
+const startLook = 50 * time.Millisecond
+
+// prepare brings the pipeline to rest, once it runs.
+func (r *reloadOf) prepare(ctx context.Context) (err error) {
+	runner, ok := r.member.runner.(replacer)
+	if !ok {
+		return fmt.Errorf("the pipeline %s cannot be changed while it runs: restart the process", r.member.name)
+	}
+	o := r.next.options
+	for {
+		r.change, err = runner.Prepare(ctx, engine.Parts{Steps: o.Steps, Sinks: o.Sinks, DeadLetter: o.DeadLetter, ConfigHash: o.ConfigHash})
+		if !errors.Is(err, engine.ErrNotRunning) {
+			return err
+		}
+		select {
+		case <-time.After(startLook):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// isOfEnd says whether an error may be one of a ctx that has ended.
+func isOfEnd(err error) bool {
+	var late *engine.NotAtRestError
+	return errors.As(err, &late) || errors.Is(err, engine.ErrNotRunning) || errors.Is(err, context.Canceled)
 }
 
 // applied notes what runs now, and applies what belongs to the process.
@@ -338,6 +364,7 @@ func (p *process) applied(set *config.Set, before *configured, all []*reloadOf) 
 	for _, r := range all {
 		next.all[slices.Index(next.all, r.now)] = r.next
 	}
+	tuneMemory(set)
 	rates := set.ChangedRates(before.set)
 	for _, name := range slices.Sorted(maps.Keys(rates)) {
 		if _, _, err := p.commands.rates.SetRate(name, rates[name].Rate, rates[name].Burst); err != nil {

@@ -197,7 +197,7 @@ func newDaemon(set *config.Set, events *event.Emitter, log *event.Queue, signals
 func (p *process) start(ctx context.Context, set *config.Set) int {
 	p.config.begin(set)
 	announce(p.events, set)
-	tuneMemory(int64(set.Process.Limits.InFlightBytes) + set.Beside())
+	tuneMemory(set)
 	logProblems(p.events, set.Warnings)
 	p.events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
 

@@ -89,6 +89,10 @@ func (s *steering) pipelines(ctx context.Context, e *endpoint) ([]string, error)
 			running = append(running, p.Pipeline)
 		}
 	}
+	if gone := slices.DeleteFunc(slices.Clone(e.named), func(name string) bool { return slices.Contains(running, name) }); len(gone) > 0 {
+		return nil, &exitError{exitEnvironment, fmt.Errorf("the process that listens at %s does not run %s, and nothing was done: leave its file out, or give the --addr of its process",
+			e.address, visible(strings.Join(gone, ", ")))}
+	}
 	if len(e.named) == 0 && len(running) > 1 {
 		for i := range running {
 			running[i] = visible(running[i])
@@ -119,11 +123,11 @@ func (s *steering) one(ctx context.Context, e *endpoint, c admin.Command, of str
 		}
 		return onlyError(fmt.Fprintf(s.g.out, "%s\n", text))
 	}
-	return onlyError(fmt.Fprintf(s.g.out, "%s: %s\n", visible(of+target(c)), visible(changed(c, done))))
+	return onlyError(fmt.Fprintf(s.g.out, "%s: %s\n", visible(of+steeredPart(c)), visible(changed(c, done))))
 }
 
-// target names what of a pipeline or a process a command is for; a key is not shown.
-func target(c admin.Command) string {
+// steeredPart names what of a pipeline or a process a command is for; a key is not shown.
+func steeredPart(c admin.Command) string {
 	if c.Record != nil {
 		return " " + c.Record.String()
 	}

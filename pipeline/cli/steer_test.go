@@ -117,6 +117,8 @@ func TestSteeringARunningProcess(t *testing.T) {
 	one, other := filepath.Join(dir, "one.yaml"), filepath.Join(dir, "other.yaml")
 	writeFile(t, one, strings.Replace(fmt.Sprintf(steeredFile, h.URL, socket), "pipeline: steered", "pipeline: one", 1))
 	writeFile(t, other, "pipeline: other\nsource:\n  tail: {files: [grows.log], position: position}\nsinks:\n  - file: {path: out.log}\n")
+	apart := filepath.Join(dir, "apart.yaml")
+	writeFile(t, apart, "pipeline: apart\nsource:\n  tail: {files: [grows.log], position: apart}\nsinks:\n  - file: {path: apart.log}\n")
 	writeFile(t, filepath.Join(dir, "input.jsonl"), strings.Repeat(`{"payload":"{\"o\":\"a\"}"}`+"\n", 3))
 	writeFile(t, filepath.Join(dir, "grows.log"), "{}\n")
 	r := startDaemonOf(t, dir)
@@ -135,6 +137,7 @@ func TestSteeringARunningProcess(t *testing.T) {
 		"no burst":              {[]string{"rate", "api", "5/s", "--burst", "0"}, exitUsage, "", "--burst 0"},
 		"which of two":          {[]string{"drain", "--addr", at}, exitUsage, "", "the process runs one, other: say which by --pipeline, or by its file"},
 		"no such pipeline":      {[]string{"drain", "--addr", at, "--pipeline", "none"}, exitUsage, "", `there is no pipeline "none" here: there is one, other`},
+		"one is not run":        {[]string{"pause", one, apart}, exitEnvironment, "", "the process that listens at " + at + " does not run apart"},
 		"no number":             {[]string{"workers", "http", "many", one}, exitUsage, "", "many is no number of workers"},
 		"no position":           {[]string{"skip", "JFK", one}, exitUsage, "", "a key is given with --key"},
 		"no base64":             {[]string{"skip", "!", one, "--key-base64"}, exitUsage, "", "no base64"},

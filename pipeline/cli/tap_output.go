@@ -129,7 +129,7 @@ func (o *tapOutput) summary(last admin.TapEnd) string {
 	case "stopped":
 		text += "; the pipeline has ended"
 	case "gone":
-		text += "; the pipeline goes on without the step"
+		text += "; the pipeline was loaded again and goes on without the step"
 	}
 	return text
 }

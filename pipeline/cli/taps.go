@@ -3,7 +3,10 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -56,15 +59,7 @@ func (p *process) openTaps(set *config.Set) (func(admin.TapRequest) (admin.Tap, 
 		if !ok {
 			return nil, fmt.Errorf("the pipeline %s could not start", m.name)
 		}
-		file := m.runs.Load().file // as it was loaded last: what its dead letters leave out, a tap does too
-		hide, err := redaction(file)
-		if err != nil {
-			return nil, fmt.Errorf("redacting what is shown of %s: %w", m.name, err)
-		}
-		o := engine.TapOptions{
-			Step: asked.Step, Sides: asked.Sides, Rate: asked.Rate, Limit: asked.Limit,
-			Values: allowed.Values, Redact: hide,
-		}
+		o := engine.TapOptions{Step: asked.Step, Sides: asked.Sides, Rate: asked.Rate, Values: allowed.Values}
 		if allowed.Rate.PerSecond() < asked.Rate.PerSecond() {
 			o.Rate = allowed.Rate
 		}
@@ -76,15 +71,16 @@ func (p *process) openTaps(set *config.Set) (func(admin.TapRequest) (admin.Tap, 
 			where.Limit(tapSteps)
 			o.Where = where.Condition
 		}
-		t, err := of.Tap(o)
-		if err == engine.ErrNoStep {
+		t := &openTap{m: m, of: of, o: o, redaction: redaction, asked: asked}
+		err := t.open()
+		if errors.Is(err, engine.ErrNoStep) {
 			return nil, fmt.Errorf("%w %q in %s that can be looked at: there is %s", err, asked.Step, m.name, strings.Join(of.Places(), ", "))
 		}
 		if err != nil {
 			return nil, err
 		}
 		m.events.Emit(event.TapStarted{Step: asked.Step, Side: asked.Sides.String(), AskedBy: asked.By, AskedFrom: asked.From}, "")
-		return &openTap{Tap: t, asked: asked, events: m.events}, nil
+		return t, nil
 	}, nil
 }
 
@@ -108,30 +104,114 @@ func tapRedaction(own *redact.Settings, file *config.Pipeline) (*redact.Redactor
 	return redact.New(s)
 }
 
-// An openTap gives what one tap shows as lines.
+// An openTap gives what one tap shows as lines. What it hides is what the file hides that was loaded last: when that is another after a
+// reload, a tap of the engine is opened in place of the one before.
 type openTap struct {
-	*engine.Tap
-	asked  admin.TapRequest
-	events *event.Emitter
+	m         *managedPipeline
+	of        tappable
+	o         engine.TapOptions // but for Redact and Limit
+	redaction func(*config.Pipeline) (func(*engine.TapContents), error)
+	asked     admin.TapRequest
+
+	tap    *engine.Tap
+	file   *config.Pipeline // whose redaction it has
+	before engine.TapCounts // of the taps before it
+	number uint64           // of the last record
+	base   uint64           // of the last one of the taps before it
+}
+
+// open opens the tap of the engine.
+func (t *openTap) open() error {
+	file, o := t.m.runs.Load().file, t.o
+	hide, err := t.redaction(file)
+	if err != nil {
+		return fmt.Errorf("redacting what is shown of %s: %w", t.m.name, err)
+	}
+	o.Redact = hide
+	if t.asked.Limit > 0 {
+		o.Limit = t.asked.Limit - t.before.Shown
+	}
+	t.tap, err = t.of.Tap(o)
+	t.file = file
+	return err
+}
+
+// isStale says whether the pipeline's file hides something else by now.
+func (t *openTap) isStale() bool {
+	now := t.m.runs.Load().file
+	if now == t.file {
+		return false
+	}
+	if reflect.DeepEqual(redactOf(now), redactOf(t.file)) {
+		t.file = now
+		return false
+	}
+	return true
+}
+
+func redactOf(file *config.Pipeline) *redact.Settings {
+	if file.DeadLetter == nil {
+		return nil
+	}
+	return file.DeadLetter.Redact
+}
+
+// renew opens another tap of the engine. What was seen for the one before and not shown is not shown. When it cannot be opened this one is over.
+func (t *openTap) renew() error {
+	was, before := t.tap, t.before
+	was.Close()
+	t.before, t.base = t.Counts(), t.number
+	err := t.open()
+	if err == nil {
+		return nil
+	}
+	if t.tap, t.before = was, before; !errors.Is(err, engine.ErrTapOver) {
+		t.m.events.Log().Warn().Err(err).Msg("a tap ends")
+	}
+	return engine.ErrTapOver
 }
 
 // Next implements admin.Tap.
 func (t *openTap) Next(ctx context.Context) (lines [][]byte, err error) {
-	seen, err := t.Tap.Next(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		if t.asked.Limit > 0 && t.Counts().Shown >= t.asked.Limit {
+			return nil, io.EOF
+		}
+		if t.isStale() {
+			if err := t.renew(); err != nil {
+				return nil, err
+			}
+		}
+		seen, err := t.tap.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if t.isStale() { // it may be of the parts that run now
+			t.before.Shown--
+			t.before.Skipped++
+			continue
+		}
+		for i := range seen {
+			seen[i].Number += t.base
+			seen[i].Skipped += t.before.Skipped
+			t.number = seen[i].Number
+			lines = append(lines, tapLine(t.asked.Step, &seen[i]))
+		}
+		return lines, nil
 	}
-	for i := range seen {
-		lines = append(lines, tapLine(t.asked.Step, &seen[i]))
-	}
-	return lines, nil
+}
+
+// Counts implements admin.Tap.
+func (t *openTap) Counts() engine.TapCounts {
+	c := t.tap.Counts()
+	return engine.TapCounts{Shown: t.before.Shown + c.Shown, Skipped: t.before.Skipped + c.Skipped, Failed: t.before.Failed + c.Failed}
 }
 
 // Close implements admin.Tap.
 func (t *openTap) Close(reason string) {
-	t.Tap.Close()
+	t.tap.Close()
 	c := t.Counts()
-	t.events.Emit(event.TapEnded{
+	t.m.events.Emit(event.TapEnded{
 		Step: t.asked.Step, Side: t.asked.Sides.String(), Reason: reason, Records: c.Shown, NotShown: c.Skipped,
 		AskedBy: t.asked.By, AskedFrom: t.asked.From,
 	}, "")

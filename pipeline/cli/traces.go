@@ -58,7 +58,8 @@ func (p *process) traced(set *config.Set) func(*engine.Options) {
 	}
 }
 
-// The end of a process waits for its last spans for as long as there is left of the drain budget, within these bounds.
+// The end of a process waits for its last spans for as long as there is left of the drain budget, within these bounds; one that is forced for the
+// least time.
 const (
 	leastFlush = 500 * time.Millisecond
 	mostFlush  = 5 * time.Second
@@ -69,13 +70,21 @@ func (p *process) closeTraces() {
 	if p.traces == nil {
 		return
 	}
-	left := mostFlush
-	if !p.stopping.IsZero() {
-		left = min(max(p.drain-time.Since(p.stopping), leastFlush), mostFlush)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), left)
+	ctx, cancel := context.WithTimeout(context.Background(), p.flushTime())
 	defer cancel()
 	p.traces.Close(ctx)
+}
+
+// flushTime is how long the end waits for the last spans.
+func (p *process) flushTime() time.Duration {
+	left := mostFlush
+	switch {
+	case p.forcedBy != nil:
+		left = leastFlush
+	case !p.stopping.IsZero():
+		left = min(max(p.drain-time.Since(p.stopping), leastFlush), mostFlush)
+	}
+	return left
 }
 
 // traceCounts says what has become of spans. nil: nothing is traced.

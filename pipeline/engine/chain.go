@@ -25,7 +25,6 @@ func newChain(p *shared, txn *transactions, of *plan, before *chain) *chain {
 	for i, conf := range of.steps {
 		out := newPipe(pipeDepth, i+1, p.work.over)
 		c.steps = append(c.steps, newStep(p, conf, i, in, out))
-		c.steps[i].core().tap.follow(before, conf.Name, &c.steps[i].core().tap)
 		if s, ok := c.steps[i].(*waitStep); ok {
 			s.win.hashed = of.keys
 			if c.firstWait == nil {
@@ -41,7 +40,6 @@ func newChain(p *shared, txn *transactions, of *plan, before *chain) *chain {
 		s := before.sinkOf(conf.Sink)
 		if s == nil {
 			s = newSink(p, txn, conf)
-			s.tap.follow(before, conf.Name, &s.tap)
 		}
 		c.sinks = append(c.sinks, s)
 		conditions = append(conditions, conf.When)
@@ -53,7 +51,6 @@ func newChain(p *shared, txn *transactions, of *plan, before *chain) *chain {
 			dead.defaults()
 			c.dead = newSink(p, txn, dead)
 			c.dead.letters = true
-			c.dead.tap = newTapPoint(0) // what is in letters is redacted by other rules
 		}
 	}
 	c.route = newRouter(p, c.sinks, conditions, in)

@@ -219,10 +219,10 @@ func (c *Change) Commit() {
 	p.current.Store(c.plan)
 	p.now.Store(c.chain)
 	p.steer.goOn()
-	p.taps.left(old, c.chain)
 	for _, s := range untold {
 		c.tellWorkers(s)
 	}
+	p.taps.follow(c.chain)
 	p.changes.staff.Unlock()
 	if was.rejects != c.plan.rejects {
 		was.rejects.resume()

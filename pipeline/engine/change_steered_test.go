@@ -188,7 +188,7 @@ func TestATapEndsWithItsStep(t *testing.T) {
 		src, out, other := &memory{lanes: 1, records: 400, gap: 10 * time.Millisecond}, &collect{}, &collect{}
 		first, second := partsOf("0", 0, out), partsOf("1", 0, out)
 		second.Steps = second.Steps[:2]
-		second.Steps[1].Name = "out"
+		second.Steps[1].Name = "fresh"
 		second.Sinks = []Output{{Name: "store", Sink: other}}
 		second.DeadLetter = DeadLetter{Sink: &collect{}, Name: "again"}
 		p, done := start(t, t.Context(), withParts(Options{Source: src}, first))
@@ -219,12 +219,12 @@ func TestATapEndsWithItsStep(t *testing.T) {
 		if _, err := p.Tap(TapOptions{Step: "again", Sides: TapAfter, Rate: settings.Rate{N: 1, Per: time.Second}}); !errors.Is(err, ErrNoStep) {
 			t.Errorf("tapping what has gone, whose name the dead letters have: %v", err)
 		}
-		filtered := openTap(t, p, "out", TapFiltered|TapAfter) // which is a step now
+		filtered := openTap(t, p, "fresh", TapFiltered|TapAfter)
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
 		if n := len(allOf(t, filtered)); n == 0 {
-			t.Error("nothing was seen of the step that has the name of a sink")
+			t.Error("nothing was seen of the step that has come")
 		}
 		if n := len(allOf(t, stays)); n != tapQueue { // nobody has read it, so that it is full
 			t.Errorf("%d were seen at the step that stays", n)

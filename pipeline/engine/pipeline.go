@@ -64,6 +64,7 @@ func New(o Options) (*Pipeline, error) {
 
 	c := newChain(&p.shared, p.txn, p.plan(), nil)
 	p.now.Store(c)
+	p.taps.follow(c)
 	p.fill = newFiller(&p.shared, c.first)
 	p.stats.init(&p.shared, p.chain, p.Snapshot)
 	p.watch.init(&p.shared, p.chain)
@@ -80,7 +81,7 @@ func newStep(p *shared, conf Step, index int, in, out *pipe) stepper {
 	core := &stepCore{
 		p: p, conf: conf, index: index, in: in, out: out, crew: crew.New(),
 		events: p.events.Step(conf.Name), undoer: undoerOf(conf), meter: new(meter),
-		tap: newTapPoint(TapBefore | TapAfter | TapRejected | TapFiltered),
+		tap: p.taps.point(conf.Name),
 	}
 	if conf.Wait != nil {
 		return newWaitStep(core)

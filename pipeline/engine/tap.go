@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -114,10 +113,10 @@ type TapCounts struct {
 	Failed  int64 // records for which Where or Redact has failed
 }
 
-// What Next gives when nothing comes any more: the pipeline has ended, or goes on without the step or sink ([Change]).
+// What Next gives when there will be no more records.
 var (
 	ErrTapOver = errors.New("the pipeline has ended")
-	ErrTapGone = errors.New("the step or sink is there no more")
+	ErrTapGone = errors.New("the pipeline goes on without the step or sink of this name") // after a Change
 )
 
 const (
@@ -152,12 +151,12 @@ type Tap struct {
 // The error is ErrNoStep when there is no place of the name, ErrTapOver when the pipeline has ended, or says what is
 // wrong with the options.
 func (p *Pipeline) Tap(o TapOptions) (*Tap, error) {
-	at := p.tapPoint(o.Step)
+	at, sides := p.taps.find(o.Step)
 	switch {
 	case at == nil:
 		return nil, ErrNoStep
-	case o.Sides == 0 || o.Sides&^at.sides != 0:
-		return nil, fmt.Errorf("tapping %s: it has the sides %s, not %q", o.Step, at.sides, o.Sides)
+	case o.Sides == 0 || o.Sides&^sides != 0:
+		return nil, fmt.Errorf("tapping %s: it has the sides %s, not %q", o.Step, sides, o.Sides)
 	case !(o.Rate.N > 0) || o.Rate.Per <= 0:
 		return nil, fmt.Errorf("tapping %s: a rate above 0 is needed", o.Step)
 	}
@@ -170,14 +169,6 @@ func (p *Pipeline) Tap(o TapOptions) (*Tap, error) {
 		return nil, err
 	}
 	return t, nil
-}
-
-// tapPoint gives the place of a name; nil: there is none that can be tapped.
-func (p *Pipeline) tapPoint(name string) *tapPoint {
-	if name == TapSource {
-		return p.taps.source
-	}
-	return p.chain().tapPoint(name)
 }
 
 // Places gives the names of what can be tapped, in the order in which records come there.
@@ -194,16 +185,32 @@ func (p *Pipeline) Places() []string {
 }
 
 // Next waits for the next record, and gives what was seen of it, in the order of the sides and the parts. It gives
-// io.EOF when Limit is reached or the tap is closed, ErrTapOver when the pipeline has ended and all was shown
-// that was seen, ErrTapGone likewise when it goes on without the place, and the error of ctx.
+// io.EOF when Limit is reached or the tap is closed, and the error of ctx. ErrTapOver, when the pipeline has ended, and
+// ErrTapGone come when all was shown that was seen.
 func (t *Tap) Next(ctx context.Context) ([]TapRecord, error) {
 	for {
 		if t.o.Limit > 0 && t.shown.Load() >= t.o.Limit {
 			return nil, io.EOF
 		}
-		seen, err := t.next(ctx)
-		if err != nil {
-			return nil, err
+		var seen *tapped
+		select { // first without the rest: what was seen is shown, also when the pipeline has ended
+		case seen = <-t.queue:
+		default:
+			select {
+			case seen = <-t.queue:
+			case <-t.quit:
+				return nil, io.EOF
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-t.of.over:
+				if seen = t.left(); seen == nil {
+					return nil, ErrTapOver
+				}
+			case <-t.at.gone:
+				if seen = t.left(); seen == nil {
+					return nil, ErrTapGone
+				}
+			}
 		}
 		t.held.Add(-seen.bytes)
 		if all := t.show(seen); len(all) > 0 {
@@ -213,31 +220,13 @@ func (t *Tap) Next(ctx context.Context) ([]TapRecord, error) {
 	}
 }
 
-// next waits for what is seen next, of which nothing has been looked at yet.
-func (t *Tap) next(ctx context.Context) (*tapped, error) {
-	var end error
-	select { // first without the rest: what was seen is shown, also when the pipeline has ended
-	case seen := <-t.queue:
-		return seen, nil
-	default:
-		select {
-		case seen := <-t.queue:
-			return seen, nil
-		case <-t.quit:
-			return nil, io.EOF
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-t.of.over:
-			end = ErrTapOver
-		case <-t.at.over:
-			end = ErrTapGone
-		}
-	}
+// left gives what was seen and waits; nil: nothing.
+func (t *Tap) left() *tapped {
 	select {
 	case seen := <-t.queue:
-		return seen, nil
+		return seen
 	default:
-		return nil, end
+		return nil
 	}
 }
 
@@ -283,116 +272,4 @@ func (b *bucket) take(now time.Time) bool {
 	}
 	b.have--
 	return true
-}
-
-// taps are what the taps of a pipeline have in common.
-type taps struct {
-	mu     sync.Mutex
-	source *tapPoint
-	over   chan struct{} // closed when the pipeline has ended
-	ended  bool
-}
-
-func (t *taps) init() {
-	t.over, t.source = make(chan struct{}), newTapPoint(TapAfter|TapRejected)
-}
-
-// A tapPoint is a place that can be tapped. It belongs to a name: a step that takes the place of
-// another of its name has the same one, and its taps.
-type tapPoint struct {
-	sides TapSide                // that a tap can have there; 0: none
-	set   atomic.Pointer[[]*Tap] // nil: nobody looks
-	over  chan struct{}          // closed when the place is gone; under the lock of taps
-}
-
-func newTapPoint(sides TapSide) *tapPoint { return &tapPoint{sides: sides, over: make(chan struct{})} }
-
-// tapPoint gives the place of a name in a chain, which may be nil. nil: there is none that can be tapped.
-func (c *chain) tapPoint(name string) *tapPoint {
-	if c == nil {
-		return nil
-	}
-	for _, s := range c.steps {
-		if s.core().conf.Name == name {
-			return s.core().tap
-		}
-	}
-	for _, s := range c.sinks {
-		if s.conf.Name == name {
-			return s.tap
-		}
-	}
-	return nil
-}
-
-// follow puts the place that the chain before has under the name into at, if it is of the same kind.
-func (at *tapPoint) follow(before *chain, name string, into **tapPoint) {
-	if old := before.tapPoint(name); old != nil && old.sides == at.sides {
-		*into = old
-	}
-}
-
-// left ends the taps of places that are in one chain and not in the next.
-func (t *taps) left(old, next *chain) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	leave := func(at *tapPoint, name string) {
-		if next.tapPoint(name) != at && at.sides != 0 {
-			close(at.over)
-		}
-	}
-	for _, s := range old.steps {
-		leave(s.core().tap, s.core().conf.Name)
-	}
-	for _, s := range old.sinks {
-		leave(s.tap, s.conf.Name)
-	}
-}
-
-// add has a tap see records, or says why there will be none.
-func (t *taps) add(one *Tap) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ended {
-		return ErrTapOver
-	}
-	select {
-	case <-one.at.over:
-		return ErrNoStep
-	default:
-	}
-	all := []*Tap{one}
-	if had := one.at.set.Load(); had != nil {
-		all = append(all, *had...)
-	}
-	one.at.set.Store(&all)
-	return nil
-}
-
-// remove has a tap see nothing more. It gives false when that was so before.
-func (t *taps) remove(one *Tap) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	one.mu.Lock()
-	was := one.closed
-	one.closed = true
-	one.mu.Unlock()
-	if had := one.at.set.Load(); had != nil && !was {
-		if all := slices.DeleteFunc(slices.Clone(*had), func(t *Tap) bool { return t == one }); len(all) > 0 {
-			one.at.set.Store(&all)
-		} else {
-			one.at.set.Store(nil)
-		}
-	}
-	return !was
-}
-
-// end says that no record comes any more.
-func (t *taps) end() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.ended {
-		t.ended = true
-		close(t.over)
-	}
 }

@@ -49,12 +49,6 @@ func pipelineOf(s *engine.Snapshot) *object {
 	if len(s.Source.Partitions) > 0 { // absent: there are none, or the source has no such thing
 		p.set("source.partitions", partitionObjects(s))
 	}
-	if s.PausedBy != "" {
-		p.set("paused_by", s.PausedBy)
-	}
-	if len(s.PausedLanes) > 0 {
-		p.set("paused_lanes", s.PausedLanes)
-	}
 	if len(s.Stalled) > 0 {
 		stalled := make([]Hold, 0, len(s.Stalled))
 		for _, h := range s.Stalled {

@@ -134,17 +134,24 @@ func TestStalledPlacesAreNamed(t *testing.T) {
 	}
 }
 
-// TestWhatIsPausedIsShown: by what the pipeline is, and which of its lanes are by themselves.
+// TestWhatIsPausedIsShown: by what the pipeline is, how many of its lanes are by themselves, and which partitions; each of them once.
 func TestWhatIsPausedIsShown(t *testing.T) {
-	text, err := json.Marshal(statsOf([]engine.Snapshot{{Pipeline: "p", State: "paused", PausedBy: "command", PausedLanes: []string{"orders/3"}}, {Pipeline: "q"}}))
+	p := engine.Snapshot{Pipeline: "p", State: "paused", PausedBy: "command", PausedLanes: []string{"orders/3"}}
+	p.Source.Partitions = []pipeline.PartitionReport{{Topic: "orders", Partition: 3, Paused: true, Commanded: true}, {Topic: "orders", Partition: 4, Paused: true}}
+	text, err := json.Marshal(statsOf([]engine.Snapshot{p, {Pipeline: "q"}}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := gjson.ParseBytes(text).Get("pipelines")
-	if got := all.Get("0.paused_by").String() + all.Get("0.paused_lanes").Raw; got != `command["orders/3"]` {
-		t.Errorf("%s: %s", got, text)
+	for path, want := range map[string]string{
+		"0.paused_by": `"command"`, "0.paused_lanes": "1", "0.source.partitions.#.paused_by": `["command"]`,
+		"1.paused_by": "", "1.paused_lanes": "0", "1.source.partitions": "",
+	} {
+		if got := all.Get(path).Raw; got != want {
+			t.Errorf("%s: %s, want %s: %s", path, got, want, text)
+		}
 	}
-	if all.Get("1.paused_by").Exists() || all.Get("1.paused_lanes").Exists() {
-		t.Errorf("nothing of q is paused: %s", text)
+	if n := strings.Count(string(text), `"paused_lanes"`); n != 2 {
+		t.Errorf("paused_lanes stands there %d times: %s", n, text)
 	}
 }

@@ -35,17 +35,20 @@ type Tap interface {
 	// of engine.Tap.
 	Next(ctx context.Context) (lines [][]byte, err error)
 	Counts() engine.TapCounts
-	// Close ends the tap, and says why: limit, left or stopped.
+	// Close ends the tap, and says why: limit, left, stopped or gone.
 	Close(reason string)
 }
 
 // TapEnd is how many records a tap has shown, and why it has ended.
 type TapEnd struct {
-	Reason  string `json:"reason,omitempty"` // limit: as many as were asked for; stopped: the pipeline has ended; "": it goes on
+	Reason  string `json:"reason,omitempty"` // limit: as many as were asked for; stopped: the pipeline has ended; gone: the step has, in a reload; "": it goes on
 	Records int64  `json:"records"`
 	Skipped int64  `json:"skipped"` // records that came by and were not looked at
 	Failed  int64  `json:"failed"`  // records for which the condition failed
 }
+
+// tapEnds are the reasons of ends that a tap comes to by itself.
+var tapEnds = map[error]string{io.EOF: "limit", engine.ErrTapOver: "stopped", engine.ErrTapGone: "gone"}
 
 const (
 	mostTaps    = 4                // at a time
@@ -183,10 +186,8 @@ func (s *tapStream) run(ctx context.Context, t Tap) {
 			err = s.records(lines)
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, io.EOF), errors.Is(err, engine.ErrTapOver):
-			if reason = "limit"; errors.Is(err, engine.ErrTapOver) {
-				reason = "stopped"
-			}
+		case tapEnds[err] != "":
+			reason = tapEnds[err]
 			_ = s.counts("end", reason, t) // the caller may have gone
 			return
 		default: // nothing came

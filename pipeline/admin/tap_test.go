@@ -61,7 +61,7 @@ func TestTapIsRead(t *testing.T) {
 	for _, c := range []struct {
 		end    error
 		reason string
-	}{{io.EOF, "limit"}, {engine.ErrTapOver, "stopped"}} {
+	}{{io.EOF, "limit"}, {engine.ErrTapOver, "stopped"}, {engine.ErrTapGone, "gone"}} {
 		f := &fakeTap{lines: []string{`{"n":1}`, `{"n":2}`}, end: c.end, closed: make(chan string, 2)}
 		var got TapRequest
 		addr := tapServer(t, func(r TapRequest) (Tap, error) {

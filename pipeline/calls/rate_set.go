@@ -57,20 +57,20 @@ func (s *Shared) SetRate(name string, r settings.Rate, burst int) (was, is RateS
 		wakes = b.set(is, time.Now())
 	}
 	s.mu.Unlock()
-	s.peers.each(func(r *row[peer]) { wakes = append(wakes, s.setAt(&r.value, name, is)...) })
+	s.peers.each(func(r *row[peer]) { wakes = append(wakes, s.setAt(&r.value, name)...) })
 	for _, wake := range wakes {
 		wake()
 	}
 	return was, is, nil
 }
 
-// setAt changes the bucket of a rate per host, at one host.
-func (s *Shared) setAt(p *peer, name string, is RateSettings) (wakes []func()) {
+// setAt changes the bucket of a rate per host, at one host. Who else sets the rate meanwhile has the last word at each host.
+func (s *Shared) setAt(p *peer, name string) (wakes []func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range p.rates {
 		if b.name == name {
-			wakes = append(wakes, b.set(is, time.Now())...)
+			wakes = append(wakes, b.set(s.rates[name], time.Now())...)
 		}
 	}
 	return wakes

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -197,6 +199,39 @@ func TestNoWindowHasMoreThanTheRatesOfItsTime(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRatesSetAtOnce: when two set a rate at once, all hosts have that of the one who comes last.
+func TestRatesSetAtOnce(t *testing.T) {
+	shared := NewShared(map[string]RateSettings{"api": {Rate: settings.Rate{N: 1, Per: time.Second}, Burst: 1, Per: perHost}})
+	g := mustGates(t, Env{Shared: shared, Settings: limitedTo("api")})
+	for i := range 300 {
+		if _, err := begin(context.Background(), g, fmt.Sprint("h", i), new(atomic.Int64)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 1000 {
+		var wg sync.WaitGroup
+		for n := range 4 {
+			wg.Go(func() {
+				if _, _, err := shared.SetRate("api", settings.Rate{N: float64(5 + n), Per: time.Second}, 0); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		want, hosts := rate.Limit(shared.rates["api"].Rate.PerSecond()), 0
+		shared.peers.each(func(r *row[peer]) {
+			for _, b := range r.value.rates {
+				if hosts++; b.limiter.Limit() != want {
+					t.Fatalf("%s has the rate %v, and the process %v", r.host, b.limiter.Limit(), want)
+				}
+			}
+		})
+		if hosts != 300 {
+			t.Fatalf("%d hosts have the rate", hosts)
+		}
 	}
 }
 

@@ -47,6 +47,7 @@ var binary = sync.OnceValues(func() (string, error) {
 type subject struct {
 	t       *testing.T
 	name    string
+	file    string
 	command *exec.Cmd
 	done    chan struct{}
 	exit    int
@@ -73,7 +74,7 @@ func start(t *testing.T, name, text string, args ...string) *subject {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := &subject{t: t, name: name, done: make(chan struct{}), change: make(chan struct{})}
+	d := &subject{t: t, name: name, file: file, done: make(chan struct{}), change: make(chan struct{})}
 	d.command = exec.Command(path, append([]string{"run", "--log-format", "json", file}, args...)...)
 	stderr, err := d.command.StderrPipe()
 	if err != nil {

@@ -147,7 +147,7 @@ func tellStates(t *testing.T, b *browser) {
 		{func(f *engine.Snapshot) { f.Source.Partitions[0].HighWatermark = 20 }, "waiting", "Nothing is read, and the lag is 20."},
 		{func(f *engine.Snapshot) {
 			at := pipeline.Position{Topic: "orders", Partition: 3, Offset: 4711}
-			f.InFlight, f.PausedLanes = 1, []string{"orders/3"}
+			f.InFlight, f.PausedLanes, f.Source.Partitions[0].Commanded = 1, []string{"orders/3"}, true
 			f.Stalled = []engine.Hold{{Lane: "orders/3", Position: at, Root: at, Where: "geo", State: "running", Cause: "running", Since: 72 * time.Second, Age: 80 * time.Second}}
 		}, "stalled", "orders/3@4711"},
 	}

@@ -123,11 +123,11 @@ func (s *steering) one(ctx context.Context, e *endpoint, c admin.Command, of str
 		}
 		return onlyError(fmt.Fprintf(s.g.out, "%s\n", text))
 	}
-	return onlyError(fmt.Fprintf(s.g.out, "%s: %s\n", visible(of+target(c)), visible(changed(c, done))))
+	return onlyError(fmt.Fprintf(s.g.out, "%s: %s\n", visible(of+steeredPart(c)), visible(changed(c, done))))
 }
 
-// target names what of a pipeline or a process a command is for; a key is not shown.
-func target(c admin.Command) string {
+// steeredPart names what of a pipeline or a process a command is for; a key is not shown.
+func steeredPart(c admin.Command) string {
 	if c.Record != nil {
 		return " " + c.Record.String()
 	}

@@ -125,8 +125,11 @@ func (o *tapOutput) summary(last admin.TapEnd) string {
 	if last.Failed > 0 {
 		text += fmt.Sprintf("; the condition failed for %d", last.Failed)
 	}
-	if last.Reason == "stopped" {
+	switch last.Reason {
+	case "stopped":
 		text += "; the pipeline has ended"
+	case "gone":
+		text += "; the pipeline was loaded again and goes on without the step"
 	}
 	return text
 }

@@ -27,13 +27,13 @@ const (
 	baggage       = "user=u-1"
 )
 
-// asked is a service that keeps the headers of each call.
-type asked struct {
+// calledService is one that keeps the headers of each call.
+type calledService struct {
 	mu  sync.Mutex
 	got []http.Header
 }
 
-func (a *asked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *calledService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.got = append(a.got, r.Header)
@@ -52,7 +52,7 @@ func headerOf(r *kgo.Record, name string) (values []string) {
 // TestTraceFromTopicToTopic follows a record that comes in a trace through a daemon: over a call of the http stage into the
 // header of the message that is written.
 func TestTraceFromTopicToTopic(t *testing.T) {
-	c, spans, service := kafkatest.Start(t), tracetest.Start(t), new(asked)
+	c, spans, service := kafkatest.Start(t), tracetest.Start(t), new(calledService)
 	server := httptest.NewServer(service)
 	defer server.Close()
 	in, out, group := c.Topic(t, 1), c.Topic(t, 1), c.Group(t)

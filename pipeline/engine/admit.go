@@ -334,6 +334,7 @@ func (sl *slot) giveUp() {
 	sl.s.outstanding.Add(-1)
 	sl.endStep(&judgement{verdict: giveUp}, nil, 0, time.Now())
 	c := sl.c
+	c.untap(giveUp, time.Now())
 	sl.c = nil
 	sl.s.book(c, judgement{verdict: giveUp}, increments{abandoned: 1}, time.Now(), 0)
 }

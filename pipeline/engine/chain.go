@@ -51,7 +51,6 @@ func newChain(p *shared, txn *transactions, of *plan, before *chain) *chain {
 			dead.defaults()
 			c.dead = newSink(p, txn, dead)
 			c.dead.letters = true
-			p.taps.hide(c.dead.tap) // what is in letters is redacted by other rules
 		}
 	}
 	c.route = newRouter(p, c.sinks, conditions, in)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"sync"
 	"time"
@@ -44,9 +43,9 @@ var (
 
 // changes is what a pipeline has of its changes.
 type changes struct {
-	busy   sync.Mutex     // from Prepare to Commit or Cancel
-	closes sync.WaitGroup // components that are being closed
-	staff  sync.Mutex     // held while workers change, and while steps are replaced
+	busy   sync.Mutex // from Prepare to Commit or Cancel
+	closes closes
+	staff  sync.Mutex // held while workers change, and while steps are replaced
 }
 
 // A Change is made of new parts that are open, and of a pipeline at rest that waits for them. Either
@@ -66,7 +65,7 @@ type Change struct {
 //
 // On an error nothing has changed, the pipeline goes on with what it has, and the new components are the caller's to close.
 // It is *OpenError when a sink could not be opened, *NotAtRestError when ctx has ended first, and ErrStopping, ErrNotRunning or
-// ErrChanging. On success they belong to the pipeline.
+// ErrChanging. It wraps ErrNoDeadLetter when the parts have no dead letters and something is skipped, which would stop the pipeline. On success they belong to the pipeline.
 func (p *Pipeline) Prepare(ctx context.Context, parts Parts) (_ *Change, err error) {
 	if !p.changes.busy.TryLock() {
 		return nil, ErrChanging
@@ -90,6 +89,14 @@ func (p *Pipeline) Prepare(ctx context.Context, parts Parts) (_ *Change, err err
 		return nil, err
 	}
 	c := &Change{p: p, plan: p.newPlan(&o)}
+	if err := p.steer.mayChange(c.plan); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.steer.goOn()
+		}
+	}()
 	c.chain = newChain(&p.shared, p.txn, c.plan, old)
 	if err := guarded(func() error { c.attach(old); return nil }); err != nil {
 		return nil, err
@@ -204,13 +211,18 @@ func (c *Change) Commit() {
 	now := time.Now()
 	c.chain.countOn(old, now)
 	p.changes.staff.Lock()
-	c.chain.staffLike(old)
+	untold := c.chain.staffLike(old)
 	was := p.plan()
 	if was.rejects != nil && was.rejects.appliesTo(c.plan) {
 		c.plan.rejects = was.rejects
 	}
 	p.current.Store(c.plan)
 	p.now.Store(c.chain)
+	p.steer.goOn()
+	for _, s := range untold {
+		c.tellWorkers(s)
+	}
+	p.taps.follow(c.chain)
 	p.changes.staff.Unlock()
 	if was.rejects != c.plan.rejects {
 		was.rejects.resume()
@@ -225,8 +237,8 @@ func (c *Change) Commit() {
 	}
 	p.stats.changed(now)
 	r.mu.Unlock()
+	c.closeUnused(old, c.chain) // before the run may end, which waits for that
 	r.end(p.fill)
-	c.closeUnused(old, c.chain)
 	p.changes.busy.Unlock()
 }
 
@@ -237,38 +249,10 @@ func (c *Change) Cancel() {
 		return
 	}
 	c.done = true
-	c.rest.end(c.p.fill)
+	c.p.steer.goOn()
 	c.closeUnused(c.chain, c.p.chain())
+	c.rest.end(c.p.fill)
 	c.p.changes.busy.Unlock()
-}
-
-// closeUnused closes the components of one chain that another does not have, each in a goroutine: one may hang.
-func (c *Change) closeUnused(unused, used *chain) {
-	p := c.p
-	ctx, cancel := context.WithTimeout(context.Background(), p.opts.Drain)
-	var all sync.WaitGroup
-	closing := func(what string, f func() error) {
-		all.Add(1)
-		p.changes.closes.Add(1)
-		go func() {
-			defer p.changes.closes.Done()
-			defer all.Done()
-			if err := guarded(f); err != nil && p.events != nil {
-				p.events.Log().Warn().Err(err).Msg("closing " + what + ", which is used no more")
-			}
-		}()
-	}
-	for _, s := range unused.steps {
-		if closer, ok := s.core().component().(io.Closer); ok && !used.has(closer) {
-			closing("step "+s.core().conf.Name, closer.Close)
-		}
-	}
-	for _, s := range unused.allSinks() {
-		if used.sinkOf(s.conf.Sink) == nil {
-			closing("sink "+s.conf.Name, func() error { return s.conf.Sink.Close(ctx) })
-		}
-	}
-	go func() { all.Wait(); cancel() }()
 }
 
 // component gives the stage or the splitter of the step.
@@ -339,17 +323,32 @@ func (c *chain) countOn(old *chain, now time.Time) {
 }
 
 // staffLike has steps that take the place of one of their name and kind have as many workers as that one was given by command, where the
-// file says the same number for both.
-func (c *chain) staffLike(old *chain) {
+// file says the same number for both. It gives the steps whose component knows another number.
+func (c *chain) staffLike(old *chain) (untold []stepper) {
 	for _, s := range c.steps {
 		core := s.core()
+		knows := core.conf.Workers
 		for _, was := range old.steps {
 			o := was.core()
 			same := o.conf.Name == core.conf.Name && o.conf.Kind == core.conf.Kind && o.conf.Workers == core.conf.Workers
 			if n := was.size(); same && n != o.conf.Workers && core.conf.allows(n) == nil {
 				s.setWorkers(n)
 			}
+			if isSameComponent(o.component(), core.component()) {
+				knows = was.size()
+			}
 		}
+		if s.size() != knows {
+			untold = append(untold, s)
+		}
+	}
+	return untold
+}
+
+// tellWorkers tells the component of a step how many workers there are.
+func (c *Change) tellWorkers(s stepper) {
+	if err := c.p.resize(s.core(), s.size()); err != nil && c.p.events != nil {
+		c.p.events.Log().Warn().Err(err).Msg("a step has as many workers as a command has given it, and its stage does not know")
 	}
 }
 

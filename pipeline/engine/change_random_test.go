@@ -12,10 +12,12 @@ import (
 
 // makeChanges makes parts that half of the random runs go on with, one after the other.
 func (w *world) makeChanges() {
-	r := rand.New(rand.NewPCG(w.seed, 4))
-	if r.IntN(2) == 0 {
-		return
+	if r := rand.New(rand.NewPCG(w.seed, 4)); r.IntN(2) > 0 {
+		w.drawChanges(r)
 	}
+}
+
+func (w *world) drawChanges(r *rand.Rand) {
 	w.src.reopens = true
 	for range 1 + r.IntN(8) {
 		parts := Parts{Sinks: w.o.Sinks, DeadLetter: w.o.DeadLetter, ConfigHash: fmt.Sprint(r.IntN(9))}

@@ -42,10 +42,8 @@ type filler struct {
 	lanes  fifo.Queue[*lane] // with batches that wait
 	closed bool              // no batch will come any more
 
-	ready    []*chunk // chunks that are made, and not sent yet
-	hashed   int      // how many records of the first of them have their key's hash
-	told     int      // of how many of these the budget of rejections knows
-	untraced int      // how many records pass before the next one that the Tracer has chosen
+	unsent
+	untraced int // how many records pass before the next one that the Tracer has chosen
 
 	// What is made at the moment.
 	lane     *lane
@@ -57,6 +55,13 @@ type filler struct {
 	c        *chunk     // being made
 	weight   int64      // bytes of its records
 	pc       *piece     // of its last records, while more records of the batch may join it
+}
+
+// unsent is what a filler has made for the first step and has not sent yet.
+type unsent struct {
+	ready  []*chunk
+	hashed int // how many records of the first of them have their key's hash
+	told   int // of how many of these the budget of rejections knows
 }
 
 func newFiller(p *shared, out *pipe) *filler {

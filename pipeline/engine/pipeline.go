@@ -60,9 +60,11 @@ func New(o Options) (*Pipeline, error) {
 	p.use.lookAgain = p.hooks.lookAgain
 	p.txn = newTransactions(&p.shared, func() { p.chain().startWriters() })
 	p.commits.init(&p.shared, p.txn)
+	p.changes.closes.none.L = &p.changes.closes.mu
 
 	c := newChain(&p.shared, p.txn, p.plan(), nil)
 	p.now.Store(c)
+	p.taps.follow(c)
 	p.fill = newFiller(&p.shared, c.first)
 	p.stats.init(&p.shared, p.chain, p.Snapshot)
 	p.watch.init(&p.shared, p.chain)
@@ -79,7 +81,7 @@ func newStep(p *shared, conf Step, index int, in, out *pipe) stepper {
 	core := &stepCore{
 		p: p, conf: conf, index: index, in: in, out: out, crew: crew.New(),
 		events: p.events.Step(conf.Name), undoer: undoerOf(conf), meter: new(meter),
-		tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected|TapFiltered),
+		tap: p.taps.point(conf.Name),
 	}
 	if conf.Wait != nil {
 		return newWaitStep(core)

@@ -72,6 +72,8 @@ type world struct {
 	steers  bool // somebody pauses, skips and changes workers meanwhile
 	desks   []*desk
 	changes []Parts // what it goes on with, one after the other
+	traced  *tracer // nil: records are not traced
+	taps    []*Tap
 }
 
 func (w *world) chance(p float64) bool {
@@ -86,13 +88,16 @@ func (w *world) upTo(d time.Duration) time.Duration {
 	return time.Duration(w.rnd.Int64N(int64(d) + 1))
 }
 
-func randomRun(t *testing.T, seed uint64) {
+func randomRun(t *testing.T, seed uint64, with ...func(*world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 1)), rnd: rand.New(rand.NewPCG(seed, 2)),
 			filtered: map[pipeline.Position]bool{}, passed: map[pipeline.Position]bool{},
 		}
 		w.build()
+		for _, add := range with {
+			add(w)
+		}
 		if testing.Verbose() {
 			fmt.Fprintln(os.Stderr, "seed", seed)
 		}
@@ -443,6 +448,10 @@ func (w *world) run() {
 	balanced(w.t, p)
 	for _, d := range w.desks {
 		d.settled()
+	}
+	w.tapsHoldNothing()
+	if w.traced != nil {
+		w.traced.allEnded()
 	}
 }
 

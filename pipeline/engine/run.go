@@ -296,7 +296,7 @@ func (p *Pipeline) awaitWorkers(e ending) (running int) {
 	p.spawn(func() {
 		p.waitForWorkers()
 		p.sweep()
-		p.changes.closes.Wait()
+		p.changes.closes.wait()
 		ended <- nil
 	})
 	if within(patience, ended, &AbandonedError{Running: 1}) != nil {

@@ -65,7 +65,7 @@ type sinkTally struct {
 func newSink(p *shared, txn *transactions, conf Output) *sink {
 	s := &sink{
 		p: p, txn: txn, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
-		queues: map[*lane]*sinkQueue{}, meter: new(meter), tally: new(sinkTally), tap: p.taps.point(conf.Name, TapBefore|TapAfter|TapRejected),
+		queues: map[*lane]*sinkQueue{}, meter: new(meter), tally: new(sinkTally), tap: p.taps.point(conf.Name),
 	}
 	s.alone.init()
 	return s

@@ -114,11 +114,11 @@ func skipAt(at pipeline.Position) skipChange {
 
 // skip skips something from now on, or skips it no more.
 func (s *steering) skip(c *chain, change skipChange, yes bool) error {
-	if yes && s.p.plan().dead.Sink == nil {
-		return fmt.Errorf("skipping: %w", ErrNoDeadLetter)
-	}
 	s.forgetPassed()
 	set, err := s.changed(func(set *skipSet) error {
+		if yes && (s.bare || s.p.plan().dead.Sink == nil) {
+			return fmt.Errorf("skipping: %w", ErrNoDeadLetter)
+		}
 		if err := change(set, s.p, yes); err != nil {
 			return err
 		}
@@ -136,10 +136,37 @@ func (s *steering) skip(c *chain, change skipChange, yes bool) error {
 	return nil
 }
 
+// mayChange begins a change of the plan, which ends with goOn, or says why there can be none. What is skipped needs the dead letters.
+func (s *steering) mayChange(to *plan) error {
+	s.forgetPassed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bare = to.dead.Sink == nil; s.bare && s.skips.Load() != nil {
+		s.bare = false
+		return fmt.Errorf("taking the dead letters away while %d keys and records are skipped: unskip them first: %w", s.skips.Load().size(), ErrNoDeadLetter)
+	}
+	return nil
+}
+
+// goOn ends the change. With another plan records may have the hash of their key that had none before, or none any more.
+func (s *steering) goOn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bare = false
+	if s.skips.Load() != nil {
+		_, _ = s.change(func(*skipSet) error { return nil })
+	}
+}
+
 // changed puts a changed copy of the set in its place, and gives it. With an error the set stays as it was.
 func (s *steering) changed(change func(*skipSet) error) (*skipSet, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.change(change)
+}
+
+// change is changed. The lock is held.
+func (s *steering) change(change func(*skipSet) error) (*skipSet, error) {
 	set := &skipSet{keys: map[string]uint64{}, records: map[pipeline.Position]bool{}}
 	if was := s.skips.Load(); was != nil {
 		maps.Copy(set.keys, was.keys)
@@ -266,12 +293,14 @@ func (sl *slot) reject(why error, now time.Time) {
 	if c.kept { // its dead letter has its value as it came to the step
 		c.saved.Restore(c.rec.rec)
 	}
+	c.tap(s.tap, c.attempts == 0, now) // it may have begun no attempt
 	f := s.p.skipped(s.conf.Name, c.rec.rec, why, c.attempts)
 	f.meter = s.meter
 	c.rec.fail = f
 	j := judgement{verdict: fail, fail: f}
 	sl.endAttempt(nil, why, now)
 	sl.endStep(&j, why, 0, now)
+	c.untap(fail, now)
 	sl.c = nil
 	s.book(c, j, increments{}, now, 0)
 }

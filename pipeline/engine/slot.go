@@ -197,7 +197,7 @@ func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Ti
 		}
 	}
 	sl.endStep(&j, err, wait, now)
-	if c.tapping != nil && j.verdict != again {
+	if j.verdict != again {
 		c.untap(j.verdict, now)
 	}
 	sl.c = nil

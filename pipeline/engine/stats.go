@@ -21,6 +21,7 @@ type stats struct {
 	mu         sync.Mutex
 	rotated    time.Time     // when the last interval ended
 	loads      []load        // of the steps, and then of the sinks, at that moment
+	of         *chain        // whose they are; nil: nobody has looked yet
 	readBlock  time.Duration // reading.blocked at that moment
 	pressureIs string        // Snapshot.Backpressure
 	bottleneck string        // Snapshot.Bottleneck
@@ -88,7 +89,8 @@ func (s *stats) refresh(now time.Time) {
 // changed has the interval go on with another chain: what its places have spent before does not count for the bottleneck.
 func (s *stats) changed(now time.Time) {
 	s.mu.Lock()
-	s.loads = s.chain().loads(now)
+	s.of = s.chain()
+	s.loads = s.of.loads(now)
 	s.bottleneck = ""
 	s.mu.Unlock()
 }
@@ -134,9 +136,13 @@ func (s *stats) findBottleneck(c *chain, now time.Time) {
 		return float64(d) / float64(of)
 	}
 	loads := c.loads(now)
-	if s.loads == nil {
+	switch {
+	case s.of == nil:
 		s.loads = make([]load, len(loads))
+	case s.of != c: // it has just taken the place of that one
+		s.loads = loads
 	}
+	s.of = c
 	read := time.Duration(s.p.read.blocked.Load())
 	upstream := ratio(read-s.readBlock, interval)
 	source := upstream

@@ -40,6 +40,8 @@ type steering struct {
 	paused bool
 	over   bool // nothing is paused any more
 	since  time.Time
+	again  map[string]time.Time // lanes that the pipeline itself has ended while they were paused, and since when: they come again paused
+	bare   bool                 // a change is under way that takes the dead letters away: nothing more is skipped
 }
 
 func (s *steering) init(p *shared) { s.p, s.seed = p, maphash.MakeSeed() }
@@ -62,8 +64,24 @@ func (s *steering) open(l *lane) bool {
 	if !s.p.lanes.add(l) {
 		return false
 	}
+	l.steered.since, l.steered.alone = s.again[l.name]
+	delete(s.again, l.name)
 	s.hold(l)
 	return true
+}
+
+// comesAgain has a lane that is paused by its name come again so. It ends for the pipeline to come to rest, and not as its source
+// has lost it.
+func (s *steering) comesAgain(l *lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !l.steered.alone {
+		return
+	}
+	if s.again == nil {
+		s.again = map[string]time.Time{}
+	}
+	s.again[l.name] = l.steered.since
 }
 
 // hold holds a lane back, or lets it go, as is asked for by now. The lock is held.
@@ -101,7 +119,10 @@ func (s *steering) pause(yes bool) {
 func (s *steering) pauseLane(name string, yes bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := false
+	_, found := s.again[name]
+	if !yes {
+		delete(s.again, name)
+	}
 	for _, l := range s.p.lanes.all() {
 		if l.name != name || l.isEnding() {
 			continue

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -114,8 +113,11 @@ type TapCounts struct {
 	Failed  int64 // records for which Where or Redact has failed
 }
 
-// ErrTapOver is what Next gives when the pipeline has ended.
-var ErrTapOver = errors.New("the pipeline has ended")
+// What Next gives when there will be no more records.
+var (
+	ErrTapOver = errors.New("the pipeline has ended")
+	ErrTapGone = errors.New("the pipeline goes on without the step or sink of this name") // after a Change
+)
 
 const (
 	tapQueue = 256      // records that wait for whoever reads the tap
@@ -149,12 +151,12 @@ type Tap struct {
 // The error is ErrNoStep when there is no place of the name, ErrTapOver when the pipeline has ended, or says what is
 // wrong with the options.
 func (p *Pipeline) Tap(o TapOptions) (*Tap, error) {
-	at := p.taps.find(o.Step)
+	at, sides := p.taps.find(o.Step)
 	switch {
 	case at == nil:
 		return nil, ErrNoStep
-	case o.Sides == 0 || o.Sides&^at.sides != 0:
-		return nil, fmt.Errorf("tapping %s: it has the sides %s, not %q", o.Step, at.sides, o.Sides)
+	case o.Sides == 0 || o.Sides&^sides != 0:
+		return nil, fmt.Errorf("tapping %s: it has the sides %s, not %q", o.Step, sides, o.Sides)
 	case !(o.Rate.N > 0) || o.Rate.Per <= 0:
 		return nil, fmt.Errorf("tapping %s: a rate above 0 is needed", o.Step)
 	}
@@ -163,8 +165,8 @@ func (p *Pipeline) Tap(o TapOptions) (*Tap, error) {
 	if o.Where != nil {
 		t.rate, t.looks = t.looks, newBucket(max(tapLooks, o.Rate.PerSecond()))
 	}
-	if !p.taps.add(t) {
-		return nil, ErrTapOver
+	if err := p.taps.add(t); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -183,8 +185,8 @@ func (p *Pipeline) Places() []string {
 }
 
 // Next waits for the next record, and gives what was seen of it, in the order of the sides and the parts. It gives
-// io.EOF when Limit is reached or the tap is closed, ErrTapOver when the pipeline has ended and all was shown
-// that was seen, and the error of ctx.
+// io.EOF when Limit is reached or the tap is closed, and the error of ctx. ErrTapOver, when the pipeline has ended, and
+// ErrTapGone come when all was shown that was seen.
 func (t *Tap) Next(ctx context.Context) ([]TapRecord, error) {
 	for {
 		if t.o.Limit > 0 && t.shown.Load() >= t.o.Limit {
@@ -201,10 +203,12 @@ func (t *Tap) Next(ctx context.Context) ([]TapRecord, error) {
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			case <-t.of.over:
-				select {
-				case seen = <-t.queue:
-				default:
+				if seen = t.left(); seen == nil {
 					return nil, ErrTapOver
+				}
+			case <-t.at.gone:
+				if seen = t.left(); seen == nil {
+					return nil, ErrTapGone
 				}
 			}
 		}
@@ -213,6 +217,16 @@ func (t *Tap) Next(ctx context.Context) ([]TapRecord, error) {
 			t.shown.Add(1)
 			return all, nil
 		}
+	}
+}
+
+// left gives what was seen and waits; nil: nothing.
+func (t *Tap) left() *tapped {
+	select {
+	case seen := <-t.queue:
+		return seen
+	default:
+		return nil
 	}
 }
 
@@ -258,96 +272,4 @@ func (b *bucket) take(now time.Time) bool {
 	}
 	b.have--
 	return true
-}
-
-// taps are the places of a pipeline that can be tapped, by their names.
-type taps struct {
-	mu     sync.Mutex
-	points map[string]*tapPoint
-	source *tapPoint
-	over   chan struct{} // closed when the pipeline has ended
-	ended  bool
-}
-
-func (t *taps) init() {
-	t.points, t.over = map[string]*tapPoint{}, make(chan struct{})
-	t.source = t.point(TapSource, TapAfter|TapRejected)
-}
-
-// A tapPoint is a place that can be tapped. It belongs to a name: a step that takes the place of
-// another of its name has the same one, and its taps.
-type tapPoint struct {
-	sides TapSide                // that a tap can have there; 0: none
-	set   atomic.Pointer[[]*Tap] // nil: nobody looks
-}
-
-// point gives the place of a name.
-func (t *taps) point(name string, sides TapSide) *tapPoint {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at := t.points[name]
-	if at == nil {
-		at = &tapPoint{sides: sides}
-		t.points[name] = at
-	}
-	return at
-}
-
-// hide has nobody tap a place.
-func (t *taps) hide(at *tapPoint) {
-	t.mu.Lock()
-	at.sides = 0
-	t.mu.Unlock()
-}
-
-func (t *taps) find(name string) *tapPoint {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if at := t.points[name]; at != nil && at.sides != 0 {
-		return at
-	}
-	return nil
-}
-
-// add has a tap see records. It gives false when there will be none.
-func (t *taps) add(one *Tap) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ended {
-		return false
-	}
-	all := []*Tap{one}
-	if had := one.at.set.Load(); had != nil {
-		all = append(all, *had...)
-	}
-	one.at.set.Store(&all)
-	return true
-}
-
-// remove has a tap see nothing more. It gives false when that was so before.
-func (t *taps) remove(one *Tap) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	one.mu.Lock()
-	was := one.closed
-	one.closed = true
-	one.mu.Unlock()
-	if had := one.at.set.Load(); had != nil && !was {
-		if all := slices.DeleteFunc(slices.Clone(*had), func(t *Tap) bool { return t == one }); len(all) > 0 {
-			one.at.set.Store(&all)
-		} else {
-			one.at.set.Store(nil)
-		}
-	}
-	return !was
-}
-
-// end says that no record comes any more.
-func (t *taps) end() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.ended {
-		t.ended = true
-		close(t.over)
-	}
 }

@@ -180,6 +180,9 @@ func (c *call) tap(at *tapPoint, first bool, now time.Time) {
 // untap has them see what became of it.
 func (c *call) untap(v verdict, now time.Time) {
 	g := c.tapping
+	if g == nil {
+		return
+	}
 	c.tapping = nil
 	switch v {
 	case pass:

@@ -37,10 +37,14 @@ type call struct {
 	result verdict
 	parts  []item // what goes on in its place, when the step splits
 
+	onlookers
+	admission
+}
+
+// onlookers are those who look at a call from outside.
+type onlookers struct {
 	trace   StepTrace // of its record; nil: that is not traced, or was not picked yet
 	tapping *tapping  // what taps see of it; nil: none looks
-
-	admission
 }
 
 // passOver moves the deadline of a call that has begun by what pauses took since it was picked last: nothing

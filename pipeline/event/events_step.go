@@ -49,7 +49,7 @@ type TapStarted struct {
 type TapEnded struct {
 	Step      string `json:"step" required:"true"`
 	Side      string `json:"side" required:"true"`
-	Reason    string `json:"reason" required:"true" enum:"limit,left,stopped"`
+	Reason    string `json:"reason" required:"true" enum:"limit,left,stopped,gone"`
 	Records   int64  `json:"records"`
 	NotShown  int64  `json:"not_shown"`
 	AskedBy   string `json:"asked_by" max:"128"`

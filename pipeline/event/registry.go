@@ -52,7 +52,7 @@ var Registry = []Definition{
 	{Name: "transaction.aborted", Level: Error, When: "a transaction was given up; limited", Says: "transaction aborted", Limited: true, Struct: TransactionAborted{}},
 	{Name: "panic.recovered", Level: Error, When: "a stage or sink panicked; limited", Says: "recovered from a panic", Limited: true, Struct: PanicRecovered{}},
 	{Name: "tap.started", Level: Info, When: "somebody begins to look at records that pass a step", Says: "records are looked at", Since: "1.1", Struct: TapStarted{}},
-	{Name: "tap.ended", Level: Info, When: "he has seen as many as he wanted (limit), has gone (left), or the pipeline has ended (stopped)", Says: "records are looked at no more", Since: "1.1", Struct: TapEnded{}},
+	{Name: "tap.ended", Level: Info, When: "he has seen as many as he wanted (limit), has gone (left), the pipeline has ended (stopped), or goes on without the step (gone)", Says: "records are looked at no more", Since: "1.1", Struct: TapEnded{}},
 	{Name: "log.suppressed", Level: Info, When: "lines that were not written: they repeated, or the log did not take them", Struct: LogSuppressed{}},
 	{Name: "replay.progress", Level: Info, When: "every second of a replay", Struct: ReplayProgress{}},
 	{Name: "replay.finished", Level: Info, When: "once, at the end of a replay", Says: "replay finished", Struct: ReplayFinished{}},

@@ -98,7 +98,7 @@ export function partitions(v) {
     { head: 'end', as: n, text: p => count(p.offset_hwm) },
     { head: 'uncommitted', as: n, text: p => count(p.uncommitted) },
     { head: 'committed ago', as: n, text: p => lasting(p.commit_age_ms) },
-    { head: 'note', text: p => [v.paused_lanes?.includes(`${p.topic}/${p.partition}`) ? 'paused by a command' : '', p.paused ? 'held back: too much of it waits' : '', p.lag_held > 0 ? `${count(p.lag_held)} held by transactions` : ''].filter(Boolean).join('; ') },
+    { head: 'note', text: p => [p.paused_by === 'command' ? 'paused by a command' : p.paused ? 'held back: too much of it waits' : '', p.lag_held > 0 ? `${count(p.lag_held)} held by transactions` : ''].filter(Boolean).join('; ') },
   ], all.slice(0, mostRows), p => `${p.topic}/${p.partition}`);
   const none = $('partitions-none');
   none.hidden = all.length > 0 && all.length <= mostRows;

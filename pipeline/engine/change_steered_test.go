@@ -1,0 +1,253 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+// A key stays skipped when steps are replaced, whether or not the new ones need the keys of records, and the old ones did.
+func TestAKeyStaysSkippedOverAChange(t *testing.T) {
+	serial := map[bool]Serial{false: SerialNone, true: SerialKey}
+	for _, keyed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			src, out, dead := &memory{lanes: 1, records: 500, gap: 10 * time.Millisecond, key: func(_, n int) string { return keyOf(n) }}, &collect{}, &collect{}
+			parts := func(keyed bool, took time.Duration) Parts {
+				return Parts{
+					Steps:      []Step{{Name: "ask", Stage: slowly(took), Workers: 4, Wait: &Wait{Serial: serial[keyed], Timeout: time.Hour, Deadline: 2 * time.Hour}}},
+					Sinks:      []Output{{Name: "out", Sink: out}},
+					DeadLetter: DeadLetter{Sink: dead},
+				}
+			}
+			p, done := start(t, t.Context(), withParts(Options{Source: src, Order: OrderPartition}, parts(!keyed, time.Millisecond)))
+			time.Sleep(100 * time.Millisecond)
+			if err := p.Skip([]byte("k3")); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			time.Sleep(10 * time.Millisecond)
+			mustChange(t, p, parts(keyed, time.Millisecond))
+			before := int64(p.Snapshot().Out)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			balanced(t, p)
+			passed := 0
+			for _, s := range out.all()[before:] {
+				if s.key == "k3" {
+					passed++
+				}
+			}
+			if s := p.Snapshot(); passed != 0 || s.Skipped != 1 || s.Rejected+s.Out != 500 {
+				t.Errorf("keyed %t: %d records of the key were delivered, %d skipped, %d rejected", keyed, passed, s.Skipped, s.Rejected)
+			}
+		})
+	}
+}
+
+// A pipeline does not go on without dead letters while something is skipped, and nothing is skipped while it is about to: what is
+// skipped would stop it.
+func TestAChangeTakesDeadLettersFromWhatIsSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, out, dead := &memory{lanes: 1, records: 200, gap: 10 * time.Millisecond, key: func(_, n int) string { return keyOf(n) }}, &collect{}, &collect{}
+		parts := Parts{Steps: []Step{{Name: "x", Stage: slowly(0)}}, Sinks: []Output{{Name: "out", Sink: out}}}
+		with, key := parts, []byte("k1")
+		with.DeadLetter.Sink = dead
+		p, done := start(t, t.Context(), withParts(Options{Source: src}, with))
+		time.Sleep(20 * time.Millisecond)
+		if err := p.Skip(key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Prepare(t.Context(), parts); !errors.Is(err, ErrNoDeadLetter) {
+			t.Fatalf("Prepare: %v", err)
+		}
+		p.Unskip(key)
+		for range 2 {
+			c, err := p.Prepare(t.Context(), parts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Skip(key); !errors.Is(err, ErrNoDeadLetter) {
+				t.Errorf("Skip in a change: %v", err)
+			}
+			c.Cancel()
+			if err := p.Skip(key); err != nil { // it is over
+				t.Error(err)
+			}
+			p.Unskip(key)
+		}
+		mustChange(t, p, parts)
+		if err := p.Skip(key); !errors.Is(err, ErrNoDeadLetter) {
+			t.Errorf("Skip without dead letters: %v", err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if s := p.Snapshot(); s.Skipped != 0 || s.Out+s.Rejected != 200 {
+			t.Errorf("%d skipped, %d delivered, %d rejected", s.Skipped, s.Out, s.Rejected)
+		}
+	})
+}
+
+// resized is a stage that is told how many workers its step has.
+type resized struct {
+	does
+	workers int
+	panics  bool
+}
+
+func (r *resized) Resize(n int) {
+	r.workers = n
+	if r.panics {
+		panic("resizing")
+	}
+}
+
+// A component that takes the place of another hears how many workers its step has, where a command has changed that.
+func TestANewComponentHearsOfItsWorkers(t *testing.T) {
+	for _, panics := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			src, out := &memory{lanes: 1, records: 100, gap: time.Millisecond}, &collect{}
+			nothing := does(func(context.Context, *pipeline.Record) error { return nil })
+			stage := func() *resized { return &resized{does: nothing} }
+			parts := func(s pipeline.Stage) Parts {
+				return Parts{Steps: []Step{{Name: "ask", Stage: s, Workers: 2, Wait: &Wait{Window: 100}}}, Sinks: []Output{{Name: "out", Sink: out}}}
+			}
+			old, fresh, last := stage(), stage(), stage()
+			fresh.panics = panics
+			p, done := start(t, t.Context(), withParts(Options{Source: src}, parts(old)))
+			time.Sleep(time.Millisecond)
+			if err := p.SetWorkers("ask", 7); err != nil {
+				t.Fatal(err)
+			}
+			mustChange(t, p, parts(fresh))
+			if old.workers != 7 || fresh.workers != 7 || p.Snapshot().Steps[0].Workers != 7 {
+				t.Errorf("workers: the old one was told %d, the new one %d", old.workers, fresh.workers)
+			}
+			other := parts(last)
+			other.Steps[0].Workers = 3 // the file says another number: it counts
+			mustChange(t, p, other)
+			if last.workers != 0 || p.Snapshot().Steps[0].Workers != 3 {
+				t.Errorf("told %d", last.workers)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A lane that is paused stays so when the pipeline itself hands back what of it has not begun, to come to rest.
+func TestALaneStaysPausedOverAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, sink := &memory{lanes: 2, records: 400, batch: 100, reopens: true}, &collect{}
+		old, fresh := partsOf("0", 5*time.Second, sink), partsOf("1", time.Millisecond, sink)
+		p, done := start(t, t.Context(), withParts(Options{Source: src, CommitEvery: time.Second}, old))
+		time.Sleep(time.Second)
+		if err := p.PauseLane("t/0"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		mustChangeBy(ctx, t, p, fresh)
+		time.Sleep(time.Minute)
+		s := p.Snapshot()
+		if fmt.Sprint(s.PausedLanes) != "[t/0]" || src.mark(1) != 400 || src.mark(0) == 400 {
+			t.Errorf("paused: %v, marks %d, %d", s.PausedLanes, src.mark(0), src.mark(1))
+		}
+		if err := p.ResumeLane("t/0"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		for lane := range int32(2) {
+			ascending(t, fmt.Sprint("lane ", lane), sink.offsets(lane), 400)
+		}
+	})
+}
+
+func mustChangeBy(ctx context.Context, t *testing.T, p *Pipeline, parts Parts) {
+	t.Helper()
+	c, err := p.Prepare(ctx, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Commit()
+}
+
+// A tap stays with its step over a change, and ends with it. The name of what has gone cannot be tapped, until something else has it.
+func TestATapEndsWithItsStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, out, other := &memory{lanes: 1, records: 400, gap: 10 * time.Millisecond}, &collect{}, &collect{}
+		first, second := partsOf("0", 0, out), partsOf("1", 0, out)
+		second.Steps = second.Steps[:2]
+		second.Steps[1].Name = "fresh"
+		second.Sinks = []Output{{Name: "store", Sink: other}}
+		second.DeadLetter = DeadLetter{Sink: &collect{}, Name: "again"}
+		p, done := start(t, t.Context(), withParts(Options{Source: src}, first))
+		time.Sleep(20 * time.Millisecond)
+		stays, goes, sink := openTap(t, p, "count", TapBefore), openTap(t, p, "again", TapAfter), openTap(t, p, "out", TapAfter)
+		time.Sleep(100 * time.Millisecond)
+		c, err := p.Prepare(t.Context(), second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Cancel()
+		if _, err := p.Tap(TapOptions{Step: "store", Sides: TapAfter, Rate: settings.Rate{N: 1, Per: time.Second}}); !errors.Is(err, ErrNoStep) {
+			t.Errorf("tapping what has not come: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		mustChange(t, p, second)
+		for name, tap := range map[string]*Tap{"step": goes, "sink": sink} {
+			n, err := 0, error(nil)
+			for ; err == nil; n++ {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				_, err = tap.Next(ctx)
+				cancel()
+			}
+			if n < 2 || !errors.Is(err, ErrTapGone) {
+				t.Errorf("%s: %d were seen, and then %v", name, n-1, err)
+			}
+		}
+		if _, err := p.Tap(TapOptions{Step: "again", Sides: TapAfter, Rate: settings.Rate{N: 1, Per: time.Second}}); !errors.Is(err, ErrNoStep) {
+			t.Errorf("tapping what has gone, whose name the dead letters have: %v", err)
+		}
+		filtered := openTap(t, p, "fresh", TapFiltered|TapAfter)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if n := len(allOf(t, filtered)); n == 0 {
+			t.Error("nothing was seen of the step that has come")
+		}
+		if n := len(allOf(t, stays)); n != tapQueue { // nobody has read it, so that it is full
+			t.Errorf("%d were seen at the step that stays", n)
+		}
+	})
+}
+
+// The figures of an interval may be asked for at the moment when a chain has taken the place of another, which had fewer places.
+func TestAnIntervalEndsInAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, out := &memory{lanes: 1, records: 50, gap: time.Second}, &collect{}
+		p, done := start(t, t.Context(), Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}})
+		time.Sleep(time.Second)
+		old, more := p.chain(), p.newPlan(&Options{Steps: []Step{{Name: "x", Stage: slowly(0), Workers: 1}}, Sinks: []Output{{Name: "out", Sink: out}}})
+		for _, c := range []*chain{old, newChain(&p.shared, p.txn, more, old), old} {
+			p.now.Store(c)
+			p.stats.mu.Lock()
+			p.stats.rotate(time.Now())
+			p.stats.mu.Unlock()
+			time.Sleep(time.Second)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}

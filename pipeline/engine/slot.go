@@ -257,7 +257,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 		c.letOn(now)
 	}
 	parts, spent, called := c.parts, max(now.Sub(c.began), 0), !c.began.IsZero() // c may be another record's soon
-	gone := wl.Dropped() || w.givenUp
+	gone, declined := wl.Dropped() || w.givenUp, c.skipped != nil && c.attempts == 0
 	if j.verdict == again {
 		c.err, c.since = j.err, now
 	}
@@ -275,12 +275,18 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 		w.Retry(&c.Place)
 		c.timed = true
 		c.timer = time.AfterFunc(wait, func() { s.due(c) })
+	case declined:
+		c.result = j.verdict
+		w.Decline(&c.Place)
 	default:
 		c.result = j.verdict
 		w.Answer(&c.Place)
 	}
 	w.tellDone()
 	w.mu.Unlock()
+	if declined && w.first == nil && wl.lane.returns.Load() != 0 {
+		s.cutLower(wl) // it counted as begun while it was refused
+	}
 
 	if !called || j.verdict == again {
 		spent = -1

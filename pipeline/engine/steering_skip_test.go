@@ -285,3 +285,56 @@ func TestWhatCannotBeSkipped(t *testing.T) {
 		t.Errorf("again: %v, %d are skipped", err, p.Snapshot().Skipped)
 	}
 }
+
+// What is skipped while a limit holds back what is before it keeps neither a stop nor a change waiting: it has its letter when its turn comes,
+// and else is handed back with what is before it.
+func TestWhatIsSkippedIsHandedBack(t *testing.T) {
+	for _, change := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &door{}
+			desk := newOpenDesk(t, d, time.Millisecond, time.Millisecond)
+			src, out, dead := &memory{lanes: 2, records: 500, reopens: change, key: func(_, n int) string { return keyOf(n) }}, &collect{}, &collect{}
+			parts := Parts{
+				Steps: []Step{{Name: "ask", Stage: desk, Workers: 2, Wait: &Wait{Window: 200}}},
+				Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			p, done := start(t, ctx, withParts(Options{Source: src, Drain: 4 * time.Second}, parts))
+			time.Sleep(time.Minute)
+			if err := p.Skip([]byte("k0")); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if n := len(dead.all()); n != 2 {
+				t.Errorf("%d letters, of the first of each lane", n)
+			}
+			if change {
+				by, stop := context.WithTimeout(t.Context(), 4*time.Second)
+				defer stop()
+				mustChangeBy(by, t, p, parts)
+				d.set(true)
+			} else {
+				began := time.Now()
+				cancel()
+				defer func() {
+					if took := time.Since(began); took > 100*time.Millisecond {
+						t.Errorf("the stop took %s", took)
+					}
+				}()
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			balanced(t, p)
+			desk.settled()
+			letters, want := skippedOf(t, dead, "", func(s stored) bool { s.headers[deadletter.Step] = ""; return s.key == "k0" }), 2
+			if change {
+				want = 200
+			}
+			if letters != want || len(out.all()) != 4*(want-want%10) || !change && (src.mark(0) != 1 || src.mark(1) != 1) {
+				t.Errorf("%d letters, %d stored, marks %d, %d", letters, len(out.all()), src.mark(0), src.mark(1))
+			}
+			cancel()
+		})
+	}
+}

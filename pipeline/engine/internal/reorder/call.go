@@ -171,6 +171,12 @@ func (w *Window[T]) Due(p *Place[T]) {
 // begin, and what has its turn is released.
 func (w *Window[T]) Answer(p *Place[T]) {
 	p.lane.begun = max(p.lane.begun, p.number) // what has its answer is not handed back
+	w.Decline(p)
+}
+
+// Decline is Answer for a thing of which no call was made, and may be none: it does not count as begun before it is released.
+// So it can be withdrawn as long as it waits for those before it.
+func (w *Window[T]) Decline(p *Place[T]) {
 	w.end(p, Answered)
 	w.answered(p)
 }

@@ -52,7 +52,7 @@ type Controller interface {
 	Skip(key []byte) error
 	Unskip(key []byte)
 	// SkipRecord does the same for the record at one position, with its parts. It ends by itself when the
-	// mark of its lane has passed the record.
+	// mark of its lane has passed the record. The error may wrap ErrNoLane, too: the pipeline has to have the lane of the record now.
 	SkipRecord(at pipeline.Position) error
 	UnskipRecord(at pipeline.Position)
 }

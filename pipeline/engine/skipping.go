@@ -215,10 +215,16 @@ func (s *steering) forgetPassed() {
 	})
 }
 
+// mayHave says whether a position is one of the lane.
+func (l *lane) mayHave(at pipeline.Position) bool {
+	topic, partition := l.coordinates()
+	return topic == at.Topic && partition == int64(at.Partition) ||
+		l.name == at.Topic && at.Partition == 0 // a file whose name ends in /7
+}
+
 // hasPassed says whether the mark of the lane that was committed last has passed a record of it.
 func (l *lane) hasPassed(at pipeline.Position) bool {
-	topic, partition := l.coordinates()
-	if topic != at.Topic || partition != int64(at.Partition) {
+	if !l.mayHave(at) {
 		return false
 	}
 	l.mu.Lock()

@@ -287,6 +287,9 @@ func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(p.chain(), skipKey(key)
 
 // SkipRecord implements [Controller].
 func (p *Pipeline) SkipRecord(at pipeline.Position) error {
+	if !slices.ContainsFunc(p.lanes.all(), func(l *lane) bool { return l.mayHave(at) }) {
+		return fmt.Errorf("skipping %s: %w", at, ErrNoLane)
+	}
 	return p.steer.skip(p.chain(), skipAt(at), true)
 }
 

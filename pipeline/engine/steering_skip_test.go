@@ -269,6 +269,15 @@ func TestWhatCannotBeSkipped(t *testing.T) {
 			t.Errorf("an empty key: %v", err)
 		}
 	}
+	if err := p.SkipRecord(pipeline.Position{Topic: "t"}); !errors.Is(err, ErrNoLane) {
+		t.Errorf("a record of no lane: %v", err)
+	}
+	if _, _, err := p.lane(t.Context(), "t", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SkipRecord(pipeline.Position{Topic: "t", Partition: 1}); !errors.Is(err, ErrNoLane) {
+		t.Errorf("a record of another partition: %v", err)
+	}
 	for i := range mostSkipped {
 		if err := p.SkipRecord(pipeline.Position{Topic: "t", Offset: int64(i)}); err != nil {
 			t.Fatal(err)

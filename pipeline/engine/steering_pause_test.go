@@ -303,3 +303,26 @@ func TestAPausedLaneComesBackPaused(t *testing.T) {
 		})
 	}
 }
+
+// How many lanes are paused by their names is bounded, as they are remembered; one that is resumed makes room.
+func TestPausedLanesAreBounded(t *testing.T) {
+	p := mustNew(t, Options{Source: &memory{lanes: 1}, Sinks: []Output{{Name: "out", Sink: &collect{}}}})
+	for i := range mostPausedLanes + 1 {
+		name := fmt.Sprintf("t/%d", i)
+		if _, _, err := p.lane(t.Context(), name, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.PauseLane(name); (err == nil) != (i < mostPausedLanes) || err != nil && !strings.Contains(err.Error(), "pause the pipeline") {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if err := p.PauseLane("t/0"); err != nil { // it is
+		t.Error(err)
+	}
+	if err := p.ResumeLane("t/0"); err != nil {
+		t.Error(err)
+	}
+	if err := p.PauseLane(fmt.Sprintf("t/%d", mostPausedLanes)); err != nil {
+		t.Error(err)
+	}
+}

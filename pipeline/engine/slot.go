@@ -257,7 +257,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 		c.letOn(now)
 	}
 	parts, spent, called := c.parts, max(now.Sub(c.began), 0), !c.began.IsZero() // c may be another record's soon
-	gone, declined := wl.Dropped() || w.givenUp, c.skipped != nil && c.attempts == 0
+	gone, declined := wl.Dropped() || w.givenUp, false
 	if j.verdict == again {
 		c.err, c.since = j.err, now
 	}
@@ -275,12 +275,8 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 		w.Retry(&c.Place)
 		c.timed = true
 		c.timer = time.AfterFunc(wait, func() { s.due(c) })
-	case declined:
-		c.result = j.verdict
-		w.Decline(&c.Place)
 	default:
-		c.result = j.verdict
-		w.Answer(&c.Place)
+		declined = w.answer(c, j.verdict)
 	}
 	w.tellDone()
 	w.mu.Unlock()
@@ -307,6 +303,17 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	case gone:
 		l.finishAt(parts, abandoned, now)
 	}
+}
+
+// answer ends a call, and says whether it was none: what is skipped without one counts as not begun.
+func (w *window) answer(c *call, v verdict) (declined bool) {
+	c.result = v
+	if declined = c.skipped != nil && c.attempts == 0; declined {
+		w.Decline(&c.Place)
+	} else {
+		w.Answer(&c.Place)
+	}
+	return declined
 }
 
 // due puts a call whose wait is over ahead of the new ones.

@@ -62,6 +62,10 @@ func (s *Server) steered(path string, parse func(rest []string, body []byte) (Co
 			refuse(w, http.StatusBadRequest, err.Error())
 			return
 		}
+		if r.URL.RawQuery != "" || r.URL.ForceQuery {
+			refuse(w, http.StatusBadRequest, "a command takes no query: what it is for stands in its path and its body")
+			return
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largestCommand))
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d KiB", largestCommand>>10))

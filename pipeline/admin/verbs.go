@@ -106,7 +106,7 @@ type keyBody struct {
 
 type (
 	laneBody struct {
-		Lane string `json:"lane,omitempty"`
+		Lane *string `json:"lane,omitempty"`
 	}
 	levelBody struct {
 		Level string `json:"level"`
@@ -125,10 +125,7 @@ type (
 func (c *Command) read(body []byte) error {
 	switch c.Verb {
 	case VerbPause, VerbResume:
-		var b laneBody
-		err := readMembers(body, &b)
-		c.Lane = b.Lane
-		return err
+		return c.readLane(body)
 	case VerbLogLevel:
 		return c.readLevel(body)
 	case VerbRate:
@@ -146,6 +143,26 @@ func (c *Command) read(body []byte) error {
 		return c.readKey(body)
 	}
 	return readMembers(body, &struct{}{})
+}
+
+// readLane reads which lane is meant. A member that names none is no way to mean all of them: whoever has sent it has lost a name.
+func (c *Command) readLane(body []byte) error {
+	var b laneBody
+	all, err := membersOf(body)
+	if err != nil {
+		return err
+	}
+	if err := readMembers(body, &b); err != nil {
+		return err
+	}
+	if _, named := all["lane"]; !named {
+		return nil
+	}
+	if b.Lane == nil || *b.Lane == "" {
+		return errors.New("lane is empty: name one, as orders/3, or leave lane out for the whole pipeline")
+	}
+	c.Lane = *b.Lane
+	return nil
 }
 
 // longestFor bounds how long a level of the log may hold before it goes back.
@@ -244,7 +261,10 @@ func cutLast(s, sep string) (before, after string, found bool) {
 func (c *Command) Body() any {
 	switch c.Verb {
 	case VerbPause, VerbResume:
-		return laneBody{c.Lane}
+		if c.Lane == "" {
+			return laneBody{}
+		}
+		return laneBody{&c.Lane}
 	case VerbLogLevel:
 		b := levelBody{Level: c.Level}
 		if c.For > 0 {
@@ -277,12 +297,12 @@ func (c *Command) Body() any {
 // readMembers reads a JSON object into a struct. One that is not known is an error: a command with a member that is misspelt would do
 // something else.
 func readMembers(body []byte, into any) error {
-	if len(bytes.TrimSpace(body)) == 0 {
-		body = []byte("{}")
+	all, err := membersOf(body)
+	if err != nil {
+		return err
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(body, &all); err != nil || all == nil {
-		return errors.New("the body is no JSON object")
+	if len(all) == 0 {
+		body = []byte("{}")
 	}
 	var known []string
 	t := reflect.TypeOf(into).Elem()
@@ -305,6 +325,17 @@ func readMembers(body []byte, into any) error {
 		return fmt.Errorf("the body is wrong: %w", err)
 	}
 	return nil
+}
+
+// membersOf gives the members of a JSON object. A body of nothing has none.
+func membersOf(body []byte) (all map[string]json.RawMessage, err error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, nil
+	}
+	if err := json.Unmarshal(body, &all); err != nil || all == nil {
+		return nil, errors.New("the body is no JSON object")
+	}
+	return all, nil
 }
 
 var typeWords = map[reflect.Kind]string{reflect.String: "text", reflect.Int: "whole number", reflect.Slice: "text in base64", reflect.Struct: "rate, as 50/s"}

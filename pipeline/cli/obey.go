@@ -37,7 +37,7 @@ func (p *process) obey(ctx context.Context, c admin.Command) (admin.Done, error)
 	case admin.VerbWorkers:
 		return p.setWorkers(to, c)
 	case admin.VerbSkip, admin.VerbUnskip:
-		return skip(to, c)
+		return p.skip(to, c)
 	}
 	return admin.Done{}, never("the command %s cannot be done in this process", c.Verb)
 }
@@ -214,7 +214,7 @@ func (p *process) setWorkers(to engine.Controller, c admin.Command) (admin.Done,
 }
 
 // skip has the records of a key rejected, or one record by its position, or ends that.
-func skip(to engine.Controller, c admin.Command) (admin.Done, error) {
+func (p *process) skip(to engine.Controller, c admin.Command) (admin.Done, error) {
 	var err error
 	switch {
 	case c.Verb == admin.VerbSkip && c.Record != nil:
@@ -225,6 +225,9 @@ func skip(to engine.Controller, c admin.Command) (admin.Done, error) {
 		to.UnskipRecord(*c.Record)
 	default:
 		to.Unskip(c.Key)
+	}
+	if c.Record != nil && errors.Is(err, engine.ErrNoLane) {
+		return admin.Done{}, notFound("there is no lane of the record %s in the pipeline %s%s", c.Record, c.Pipeline, p.lanesOf(c.Pipeline))
 	}
 	if err != nil {
 		return admin.Done{}, unfit(err)

@@ -79,9 +79,12 @@ func (s *steeredRunner) Skip(key []byte) error {
 	}
 	return nil
 }
-func (s *steeredRunner) Unskip(key []byte)                     { s.note("unskip %x", key) }
-func (s *steeredRunner) SkipRecord(at pipeline.Position) error { s.note("skip %v", at); return nil }
-func (s *steeredRunner) UnskipRecord(at pipeline.Position)     { s.note("unskip %v", at) }
+func (s *steeredRunner) Unskip(key []byte)                 { s.note("unskip %x", key) }
+func (s *steeredRunner) UnskipRecord(at pipeline.Position) { s.note("unskip %v", at) }
+func (s *steeredRunner) SkipRecord(at pipeline.Position) error {
+	s.note("skip %v", at)
+	return laneError(fmt.Sprintf("%s/%d", at.Topic, at.Partition))
+}
 
 // steer runs a process of steered runners, which has a rate.
 func steer(runners ...*steeredRunner) (*supervised, func(admin.Command) string) {
@@ -131,6 +134,7 @@ func TestEachCommandDoesWhatItSays(t *testing.T) {
 		{admin.Command{Verb: "unskip", Key: []byte("canary")}, "> not skipped", "unskip 63616e617279", `"key_hash":"` + engine.KeyHash([]byte("canary")) + `"`},
 		{admin.Command{Verb: "skip", Key: []byte{}}, "422 the key is empty", "skip ", `"outcome":"refused"`},
 		{admin.Command{Verb: "skip", Record: at}, "> skipped", "skip t/3@9", `"topic":"t","partition":3,"offset":9`},
+		{admin.Command{Verb: "skip", Record: &pipeline.Position{Topic: "t", Partition: 4}}, "404 there is no lane of the record t/4@0 in the pipeline p1: there is t/3", "skip t/4@0", `"outcome":"refused"`},
 		{admin.Command{Verb: "unskip", Record: at}, "> not skipped", "unskip t/3@9", `"offset":9`},
 		{admin.Command{Verb: "rate", Rate: "api", Per: settings.Rate{N: 5, Per: time.Second}}, "100/s, burst 10 > 5/s, burst 10", "", `"limit":"api"`},
 		{admin.Command{Verb: "rate", Rate: "api", Burst: 1}, "100/s, burst 10 > 100/s", "", `"is":"100/s"`},

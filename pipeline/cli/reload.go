@@ -94,7 +94,12 @@ func (p *process) reloadWhenAsked(ctx context.Context) {
 				return // the process stops
 			}
 			p.config.busy.Lock()
-			_, _, _ = p.reloadOnce(of, trigger, "") // the event says it
+			load := p.config.files.load
+			if trigger == triggerWatch {
+				set, err := p.config.files.loadStill(of)
+				load = func() (*config.Set, error) { return set, err }
+			}
+			_, _, _ = p.reloadOnce(of, load, trigger, "") // the event says it
 			p.config.busy.Unlock()
 			leave()
 		}
@@ -111,15 +116,15 @@ func (p *process) reload(ctx context.Context, trigger, by string) (was, is strin
 		return "", "", notNow("another reload is under way: ask again when it is done")
 	}
 	defer p.config.busy.Unlock()
-	return p.reloadOnce(ctx, trigger, by)
+	return p.reloadOnce(ctx, p.config.files.load, trigger, by)
 }
 
 // reloadOnce is reload by whoever is the only one.
-func (p *process) reloadOnce(ctx context.Context, trigger, by string) (was, is string, err error) {
+func (p *process) reloadOnce(ctx context.Context, load func() (*config.Set, error), trigger, by string) (was, is string, err error) {
 	before := p.config.now()
 	was = before.set.Hash
 	p.supervisor.reloading()
-	next, changed, err := p.tryReload(ctx, before)
+	next, changed, err := p.tryReload(ctx, load, before)
 	if err != nil {
 		kept := *before
 		kept.accepted = false
@@ -197,8 +202,8 @@ type replacer interface {
 }
 
 // tryReload loads the files and goes on with them. changed are the steps and sinks that are others.
-func (p *process) tryReload(ctx context.Context, before *configured) (next *configured, changed []string, err error) {
-	set, err := p.config.files.load()
+func (p *process) tryReload(ctx context.Context, load func() (*config.Set, error), before *configured) (next *configured, changed []string, err error) {
+	set, err := load()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -81,6 +81,9 @@ func holds(g *globals, verb admin.Verb, cmd *cobra.Command) *cobra.Command {
 	lane := ""
 	cmd.Args = takes(0, -1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed("lane") && lane == "" {
+			return usagef("--lane names no partition: give one, as orders/3, or leave --lane out for the whole pipeline")
+		}
 		return s.doEach(cmd.Context(), args, admin.Command{Verb: verb, Lane: lane})
 	}
 	s.add(cmd, true)

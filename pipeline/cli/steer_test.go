@@ -138,6 +138,8 @@ func TestSteeringARunningProcess(t *testing.T) {
 		"which of two":          {[]string{"drain", "--addr", at}, exitUsage, "", "the process runs one, other: say which by --pipeline, or by its file"},
 		"no such pipeline":      {[]string{"drain", "--addr", at, "--pipeline", "none"}, exitUsage, "", `there is no pipeline "none" here: there is one, other`},
 		"one is not run":        {[]string{"pause", one, apart}, exitEnvironment, "", "the process that listens at " + at + " does not run apart"},
+		"no lane":               {[]string{"pause", one, "--lane", ""}, exitUsage, "", "--lane names no partition"},
+		"no lane to go on":      {[]string{"resume", one, "--lane="}, exitUsage, "", "--lane names no partition"},
 		"no number":             {[]string{"workers", "http", "many", one}, exitUsage, "", "many is no number of workers"},
 		"no position":           {[]string{"skip", "JFK", one}, exitUsage, "", "a key is given with --key"},
 		"no base64":             {[]string{"skip", "!", one, "--key-base64"}, exitUsage, "", "no base64"},

@@ -56,7 +56,9 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 		ok = d.duration(n, v, name)
 	case pathType:
 		v.SetString(d.absolute(n))
-		ok = true
+		if ok = true; t.start {
+			d.vars.noteRead(v.String()) // now: with a mistake elsewhere, or in that file, nobody comes to it
+		}
 	default:
 		ok = d.plain(n, v, t, name)
 	}

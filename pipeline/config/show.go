@@ -173,7 +173,6 @@ func (s *yamlWriter) fields(to *yaml.Node, v reflect.Value, path string, skip []
 		}
 		value := s.value(fv, at)
 		if s.whole && f.tags.start && value != nil {
-			s.p.decoder.vars.noteRead(value.Value)
 			value.Value += contentOf(value.Value)
 		}
 		if f.tags.query && value != nil && !s.whole {

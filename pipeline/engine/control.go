@@ -31,8 +31,10 @@ type Controller interface {
 	// budget of rejections is another one, which it does not end.
 	Resume()
 	// PauseLane does the same for one lane, "topic/partition": others go on. A lane that goes
-	// and comes again, as a partition that is revoked, is paused no longer. The error wraps ErrNoLane.
+	// and comes again, as a partition that is revoked, comes paused; another process that has it meanwhile knows
+	// nothing of that. The error wraps ErrNoLane, or says that too many are paused.
 	PauseLane(lane string) error
+	// ResumeLane ends what PauseLane has begun, also while the lane is away.
 	ResumeLane(lane string) error
 	// SetWorkers changes how many workers a step has, or how many slots if it waits: at least
 	// 1, and no more than the window of a step that waits has places, which keeps its size, or than
@@ -50,7 +52,7 @@ type Controller interface {
 	Skip(key []byte) error
 	Unskip(key []byte)
 	// SkipRecord does the same for the record at one position, with its parts. It ends by itself when the
-	// mark of its lane has passed the record.
+	// mark of its lane has passed the record. The error may wrap ErrNoLane, too: the pipeline has to have the lane of the record now.
 	SkipRecord(at pipeline.Position) error
 	UnskipRecord(at pipeline.Position)
 }

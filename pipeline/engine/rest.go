@@ -152,7 +152,6 @@ func (p *Pipeline) handBackLanes() {
 		busy := l.inFlight > 0
 		l.mu.Unlock()
 		if busy {
-			p.steer.comesAgain(l)
 			p.spawn(func() { _, _ = l.End(p.work.ctx) }) // a commit that fails is reported, and what it would have passed is read again
 		}
 	}

@@ -26,6 +26,9 @@ import (
 // What hangs is what somebody skips. So when a set gets a new entry, the windows are looked through for what is in it: an
 // attempt under way is cancelled, one that waits for a limit is refused, and one that waits for its next attempt is due at once.
 //
+// What is skipped before it has begun counts as not begun until it leaves the step: it is handed back with what is before it
+// (handback.go). Else one that is skipped deep in a window, behind a slow rate, would have a stop wait for all that is before it.
+//
 // Why positions. Whoever looks for what holds a mark sees the position of a record, and no key: that is nobody's business,
 // and stands in no log. So that one record can be skipped as it is shown. A hash of the key, as record.rejected has it, is
 // not offered: who has seen it has seen that record rejected.
@@ -212,10 +215,16 @@ func (s *steering) forgetPassed() {
 	})
 }
 
+// mayHave says whether a position is one of the lane.
+func (l *lane) mayHave(at pipeline.Position) bool {
+	topic, partition := l.coordinates()
+	return topic == at.Topic && partition == int64(at.Partition) ||
+		l.name == at.Topic && at.Partition == 0 // a file whose name ends in /7
+}
+
 // hasPassed says whether the mark of the lane that was committed last has passed a record of it.
 func (l *lane) hasPassed(at pipeline.Position) bool {
-	topic, partition := l.coordinates()
-	if topic != at.Topic || partition != int64(at.Partition) {
+	if !l.mayHave(at) {
 		return false
 	}
 	l.mu.Lock()
@@ -296,7 +305,7 @@ func (sl *slot) reject(why error, now time.Time) {
 	c.tap(s.tap, c.attempts == 0, now) // it may have begun no attempt
 	f := s.p.skipped(s.conf.Name, c.rec.rec, why, c.attempts)
 	f.meter = s.meter
-	c.rec.fail = f
+	c.rec.fail, c.skipped = f, why
 	j := judgement{verdict: fail, fail: f}
 	sl.endAttempt(nil, why, now)
 	sl.endStep(&j, why, 0, now)

@@ -257,7 +257,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 		c.letOn(now)
 	}
 	parts, spent, called := c.parts, max(now.Sub(c.began), 0), !c.began.IsZero() // c may be another record's soon
-	gone := wl.Dropped() || w.givenUp
+	gone, declined := wl.Dropped() || w.givenUp, false
 	if j.verdict == again {
 		c.err, c.since = j.err, now
 	}
@@ -276,11 +276,13 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 		c.timed = true
 		c.timer = time.AfterFunc(wait, func() { s.due(c) })
 	default:
-		c.result = j.verdict
-		w.Answer(&c.Place)
+		declined = w.answer(c, j.verdict)
 	}
 	w.tellDone()
 	w.mu.Unlock()
+	if declined && w.first == nil && wl.lane.returns.Load() != 0 {
+		s.cutLower(wl) // it counted as begun while it was refused
+	}
 
 	if !called || j.verdict == again {
 		spent = -1
@@ -301,6 +303,17 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	case gone:
 		l.finishAt(parts, abandoned, now)
 	}
+}
+
+// answer ends a call, and says whether it was none: what is skipped without one counts as not begun.
+func (w *window) answer(c *call, v verdict) (declined bool) {
+	c.result = v
+	if declined = c.skipped != nil && c.attempts == 0; declined {
+		w.Decline(&c.Place)
+	} else {
+		w.Answer(&c.Place)
+	}
+	return declined
 }
 
 // due puts a call whose wait is over ahead of the new ones.

@@ -18,6 +18,9 @@ import (
 // commits, transactions, and the handing back of a lane that ends. So a pause changes neither order nor marks (I1, I5), and when
 // nothing is in flight any more all that was begun is committed.
 //
+// A lane that is paused by its name is so for as long as the pipeline runs, whoever ends it: it comes again paused, after a rebalance as
+// after a rest (rest.go). Who has paused it wants no more of its records here, and is not asked when the group moves it.
+//
 // How. A paused lane is held back (lane.holdBack), as by a step that has too much of it: the filler passes over it, and
 // its source reads no more of it than it may have waiting. A pause of the pipeline holds back each lane that is there, and each that
 // comes.
@@ -40,7 +43,7 @@ type steering struct {
 	paused bool
 	over   bool // nothing is paused any more
 	since  time.Time
-	again  map[string]time.Time // lanes that the pipeline itself has ended while they were paused, and since when: they come again paused
+	named  map[string]time.Time // lanes that are paused by their names, and since when; also while they are away
 	bare   bool                 // a change is under way that takes the dead letters away: nothing more is skipped
 }
 
@@ -64,24 +67,9 @@ func (s *steering) open(l *lane) bool {
 	if !s.p.lanes.add(l) {
 		return false
 	}
-	l.steered.since, l.steered.alone = s.again[l.name]
-	delete(s.again, l.name)
+	l.steered.since, l.steered.alone = s.named[l.name]
 	s.hold(l)
 	return true
-}
-
-// comesAgain has a lane that is paused by its name come again so. It ends for the pipeline to come to rest, and not as its source
-// has lost it.
-func (s *steering) comesAgain(l *lane) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !l.steered.alone {
-		return
-	}
-	if s.again == nil {
-		s.again = map[string]time.Time{}
-	}
-	s.again[l.name] = l.steered.since
 }
 
 // hold holds a lane back, or lets it go, as is asked for by now. The lock is held.
@@ -115,27 +103,39 @@ func (s *steering) pause(yes bool) {
 	s.holdAll()
 }
 
-// pauseLane pauses the lanes of a name that have not ended, or ends that. There is one; a second one only while the first is ending.
+// mostPausedLanes is how many lanes may be paused by their names (I4): by hand nobody gets there.
+const mostPausedLanes = 1000
+
+// pauseLane pauses the lanes of a name, or ends that. There is one that takes batches; a second one only while the first is ending; and
+// none while a paused one is away.
 func (s *steering) pauseLane(name string, yes bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, found := s.again[name]
-	if !yes {
-		delete(s.again, name)
-	}
+	since, was := s.named[name]
+	var there []*lane
 	for _, l := range s.p.lanes.all() {
-		if l.name != name || l.isEnding() {
-			continue
+		if l.name == name && !l.isEnding() {
+			there = append(there, l)
 		}
-		found = true
-		if yes && !l.steered.alone {
-			l.steered.since = time.Now()
-		}
-		l.steered.alone = yes
-		s.hold(l)
 	}
-	if !found {
+	switch {
+	case len(there) == 0 && !was:
 		return fmt.Errorf("lane %q: %w", name, ErrNoLane)
+	case !yes:
+		delete(s.named, name)
+	case was:
+	case len(s.named) == mostPausedLanes:
+		return fmt.Errorf("lane %q: %d lanes are paused already, and there may be no more: pause the pipeline", name, mostPausedLanes)
+	default:
+		since = time.Now()
+		if s.named == nil {
+			s.named = map[string]time.Time{}
+		}
+		s.named[name] = since
+	}
+	for _, l := range there {
+		l.steered.since, l.steered.alone = since, yes
+		s.hold(l)
 	}
 	return nil
 }
@@ -287,6 +287,9 @@ func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(p.chain(), skipKey(key)
 
 // SkipRecord implements [Controller].
 func (p *Pipeline) SkipRecord(at pipeline.Position) error {
+	if !slices.ContainsFunc(p.lanes.all(), func(l *lane) bool { return l.mayHave(at) }) {
+		return fmt.Errorf("skipping %s: %w", at, ErrNoLane)
+	}
 	return p.steer.skip(p.chain(), skipAt(at), true)
 }
 

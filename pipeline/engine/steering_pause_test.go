@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -254,4 +255,74 @@ func TestTheEndOfASourceWaitsForAPause(t *testing.T) {
 			t.Error(s.State)
 		}
 	})
+}
+
+// A lane that is paused by its name stays so when its source gives it up and opens it again, as a partition that is revoked and comes back.
+// It is remembered while it is away, and can be resumed then.
+func TestAPausedLaneComesBackPaused(t *testing.T) {
+	for _, resumed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			src, out := &memory{lanes: 2, records: 600, batch: 50, reopens: true, lost: map[int]bool{}}, &collect{}
+			p, done := start(t, t.Context(), Options{Source: src, Steps: twoKinds(), Sinks: []Output{{Name: "out", Sink: out}}})
+			time.Sleep(105 * time.Millisecond)
+			if err := p.PauseLane("t/0"); err != nil {
+				t.Fatal(err)
+			}
+			src.mu.Lock()
+			src.lost[0] = true // it does not come back by itself
+			src.mu.Unlock()
+			if _, err := src.lane(0).End(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if s := p.Snapshot(); len(s.PausedLanes) != 0 {
+				t.Errorf("paused while it is away: %v", s.PausedLanes)
+			}
+			if resumed {
+				if err := p.ResumeLane("t/0"); err != nil {
+					t.Error(err)
+				}
+			} else if err := p.PauseLane("t/0"); err != nil { // again
+				t.Error(err)
+			}
+			src.mu.Lock()
+			src.lost[0] = false
+			src.mu.Unlock()
+			time.Sleep(time.Minute)
+			if s := p.Snapshot(); !resumed && fmt.Sprint(s.PausedLanes) != "[t/0]" || (src.mark(0) == 600) != resumed || src.mark(1) != 600 {
+				t.Errorf("paused: %v, marks %d, %d", s.PausedLanes, src.mark(0), src.mark(1))
+			}
+			if err := p.ResumeLane("t/0"); (err != nil) != resumed {
+				t.Errorf("resuming it: %v", err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			for lane := range int32(2) {
+				ascending(t, "lane", out.offsets(lane), 600)
+			}
+		})
+	}
+}
+
+// How many lanes are paused by their names is bounded, as they are remembered; one that is resumed makes room.
+func TestPausedLanesAreBounded(t *testing.T) {
+	p := mustNew(t, Options{Source: &memory{lanes: 1}, Sinks: []Output{{Name: "out", Sink: &collect{}}}})
+	for i := range mostPausedLanes + 1 {
+		name := fmt.Sprintf("t/%d", i)
+		if _, _, err := p.lane(t.Context(), name, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.PauseLane(name); (err == nil) != (i < mostPausedLanes) || err != nil && !strings.Contains(err.Error(), "pause the pipeline") {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if err := p.PauseLane("t/0"); err != nil { // it is
+		t.Error(err)
+	}
+	if err := p.ResumeLane("t/0"); err != nil {
+		t.Error(err)
+	}
+	if err := p.PauseLane(fmt.Sprintf("t/%d", mostPausedLanes)); err != nil {
+		t.Error(err)
+	}
 }

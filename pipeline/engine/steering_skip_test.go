@@ -269,6 +269,15 @@ func TestWhatCannotBeSkipped(t *testing.T) {
 			t.Errorf("an empty key: %v", err)
 		}
 	}
+	if err := p.SkipRecord(pipeline.Position{Topic: "t"}); !errors.Is(err, ErrNoLane) {
+		t.Errorf("a record of no lane: %v", err)
+	}
+	if _, _, err := p.lane(t.Context(), "t", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SkipRecord(pipeline.Position{Topic: "t", Partition: 1}); !errors.Is(err, ErrNoLane) {
+		t.Errorf("a record of another partition: %v", err)
+	}
 	for i := range mostSkipped {
 		if err := p.SkipRecord(pipeline.Position{Topic: "t", Offset: int64(i)}); err != nil {
 			t.Fatal(err)
@@ -283,5 +292,71 @@ func TestWhatCannotBeSkipped(t *testing.T) {
 	}
 	if err := p.Skip([]byte("k")); err != nil || p.Snapshot().Skipped != mostSkipped {
 		t.Errorf("again: %v, %d are skipped", err, p.Snapshot().Skipped)
+	}
+}
+
+// What is skipped while a limit holds back what is before it keeps neither a stop nor a change waiting: it has its letter when its turn comes,
+// and else is handed back with what is before it.
+func TestWhatIsSkippedIsHandedBack(t *testing.T) {
+	for _, order := range []Order{OrderPartition, OrderKey, OrderNone} {
+		for _, early := range []bool{false, true} {
+			for _, change := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) { skippedBehindALimit(t, order, early, change) })
+			}
+		}
+	}
+}
+
+// skippedBehindALimit skips a key before records begin, or while they wait, and then stops the pipeline, or changes it and goes on.
+func skippedBehindALimit(t *testing.T, order Order, early, change bool) {
+	d := &door{}
+	desk := newOpenDesk(t, d, time.Millisecond, time.Millisecond)
+	src, out, dead := &memory{lanes: 2, records: 500, reopens: change, key: func(_, n int) string { return keyOf(n) }}, &collect{}, &collect{}
+	parts := Parts{
+		Steps: []Step{{Name: "ask", Stage: desk, Workers: 2, Wait: &Wait{Window: 200}}},
+		Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p := mustNew(t, withParts(Options{Source: src, Order: order, Drain: 4 * time.Second}, parts))
+	skip := func() {
+		if err := p.Skip([]byte("k0")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if early {
+		skip()
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	time.Sleep(time.Minute)
+	if !early {
+		skip()
+	}
+	synctest.Wait()
+	time.Sleep(time.Second) // what the sink of dead letters gathers
+	if n := len(dead.all()); n != 2 {
+		t.Errorf("%d letters, of the first of each lane", n)
+	}
+	began := time.Now()
+	if change {
+		by, stop := context.WithTimeout(t.Context(), 4*time.Second)
+		defer stop()
+		mustChangeBy(by, t, p, parts)
+		d.set(true)
+	} else {
+		cancel()
+	}
+	if err := <-done; err != nil {
+		t.Fatalf("order %d, early %t, change %t: %v", order, early, change, err)
+	}
+	balanced(t, p)
+	desk.settled()
+	letters := skippedOf(t, dead, "", func(s stored) bool { s.headers[deadletter.Step] = ""; return s.key == "k0" })
+	switch {
+	case change && (letters != 200 || len(out.all()) != 800):
+		t.Errorf("order %d, early %t: %d letters, %d stored", order, early, letters, len(out.all()))
+	case !change && (letters != 2 || len(out.all()) != 0 || src.mark(0) != 1 || src.mark(1) != 1 || time.Since(began) > 100*time.Millisecond):
+		t.Errorf("order %d, early %t: %d letters, %d stored, marks %d, %d after %s", order, early, letters, len(out.all()), src.mark(0), src.mark(1), time.Since(began))
 	}
 }

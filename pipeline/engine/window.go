@@ -226,6 +226,9 @@ func (w *window) admit(wl *waitLane) *reorder.Place[*call] {
 		c.result = fail
 	}
 	c.Set(c, rec.number(), rec.key, rejected)
+	if rejected && rec.fail.reason == pipeline.ReasonSkipped {
+		c.Defer() // nobody has begun with it, and what is before it may be handed back
+	}
 	return &c.Place
 }
 

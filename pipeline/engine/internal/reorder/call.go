@@ -108,7 +108,8 @@ func (w *Window[T]) Begin(p *Place[T]) {
 		w.take(p)
 	}
 	p.lane.begun = max(p.lane.begun, p.number)
-	p.state = Running
+	p.state, p.called = Running, true
+	w.letGo(p.lane)
 }
 
 // Hold says that a call which asks, or one at work that has to ask for a further entrance, is not
@@ -175,6 +176,14 @@ func (w *Window[T]) Answer(p *Place[T]) {
 	w.answered(p)
 }
 
+// Decline is Answer for a thing of which no call was made, and may be none: it does not count as begun before it is released.
+// So it can be withdrawn as long as it waits for those before it, and leaves behind all that have not begun (see [Place.Defer]).
+func (w *Window[T]) Decline(p *Place[T]) {
+	p.defers = !p.called
+	w.end(p, Answered)
+	w.answered(p)
+}
+
 // answered says that a thing needs no call any more. Its place may be another's behind it.
 func (w *Window[T]) answered(p *Place[T]) {
 	l := p.lane
@@ -183,6 +192,17 @@ func (w *Window[T]) answered(p *Place[T]) {
 	if w.conf.Serial != SerialNone && !p.rejected {
 		w.nextInSeries(l, w.series(p))
 	}
+	if p.defers && w.conf.Order != OrderLane {
+		l.deferred.add(p)
+	} else {
+		w.leaves(p)
+	}
+	w.letGo(l)
+}
+
+// leaves releases a thing that has its answer, if it has its turn, and what waits for it.
+func (w *Window[T]) leaves(p *Place[T]) {
+	l := p.lane
 	switch w.conf.Order {
 	case OrderLane:
 		w.releaseFrom(&l.order)
@@ -213,7 +233,7 @@ func (w *Window[T]) nextInSeries(l *Lane[T], key uint64) {
 
 // releaseFrom releases what stands at the head of a queue and has its answer (I1).
 func (w *Window[T]) releaseFrom(q *fifo.Queue[*Place[T]]) {
-	for q.Len() > 0 && q.Peek().state == Answered {
+	for q.Len() > 0 && q.Peek().state == Answered && !q.Peek().isHeld {
 		w.release(q.Pop())
 	}
 }
@@ -252,6 +272,7 @@ func (w *Window[T]) takeOut(p *Place[T]) {
 		w.counts.Unanswered--
 	}
 	w.end(p, Abandoned)
+	p.lane.deferred.remove(p)
 	p.lane.remove(p)
 }
 

@@ -187,6 +187,7 @@ type Lane[T any] struct {
 	running   int
 	begun     uint64 // the highest number that was called, or left without
 	undecided int    // calls that ask or are refused, which count as begun as long as they do
+	deferred  deferred[T]
 	heldBack  bool
 	congested bool
 	dropped   bool
@@ -245,6 +246,10 @@ func (w *Window[T]) Ahead(p *Place[T]) (first T, ok bool) {
 		q = l.serial[w.series(p)]
 	case p.state == Answered && w.conf.Order == OrderLane:
 		q = &l.order
+	case p.state == Answered && p.isHeld:
+		if at := l.deferred.waitsFor(l); at != nil {
+			return at.of, true
+		}
 	case p.state == Answered && w.conf.Order == OrderKey:
 		q = l.keys[p.key]
 	}
@@ -264,6 +269,9 @@ type Place[T any] struct {
 	index    int // in the calls of its lane
 	state    State
 	rejected bool
+	called   bool // a call of it has begun
+	defers   bool // it is to leave behind what is before it and has not begun
+	isHeld   bool // it has its answer, and is kept because of that
 }
 
 // Number is the number that the place was set with.
@@ -279,6 +287,10 @@ func (p *Place[T]) Number() uint64 { return p.number }
 func (p *Place[T]) Set(of T, number, key uint64, rejected bool) {
 	*p = Place[T]{of: of, number: number, key: key, rejected: rejected}
 }
+
+// Defer has a thing that was set as rejected leave behind all that are before it in its lane and have not begun, whatever the order: as
+// long as one of those has not, it can be withdrawn.
+func (p *Place[T]) Defer() { p.defers = true }
 
 // busy says whether somebody has the call in hand, and is going to say what came of it.
 func (p *Place[T]) busy() bool { return p.state == Asking || p.state == Refused || p.state == Running }

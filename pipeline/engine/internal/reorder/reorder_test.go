@@ -14,6 +14,8 @@ type thing struct {
 	number   uint64
 	key      uint64
 	rejected bool
+	defers   bool // it leaves behind what has not begun
+	called   bool // a call of it has begun
 	place    *Place[int]
 	state    State // while it is in the window
 	out      bool  // it was released
@@ -161,7 +163,7 @@ func (m *model) empty() {
 		m.rt.Fatalf("at the end: %+v, and %d of held back lanes", got, m.w.waitingHeldBack)
 	}
 	for _, l := range m.lanes {
-		if len(l.calls)+l.order.Len()+len(l.keys)+len(l.serial)+l.Lane.taken+l.Lane.running != 0 || l.held || l.congested {
+		if len(l.calls)+l.order.Len()+len(l.keys)+len(l.serial)+len(l.deferred.held)+l.Lane.taken+l.Lane.running != 0 || l.held || l.congested {
 			m.rt.Fatalf("something is left of a lane: %+v", l)
 		}
 	}
@@ -237,6 +239,10 @@ func (m *model) admit(l *modelLane) *Place[int] {
 		th.place, m.spare = m.spare[n-1], m.spare[:n-1]
 	}
 	th.place.Set(of, th.number, th.key, th.rejected)
+	if th.rejected && th.number%2 == 0 {
+		th.defers = true
+		th.place.Defer()
+	}
 	return th.place
 }
 
@@ -337,7 +343,7 @@ func (m *model) begin() {
 // run has a call begin that has a slot.
 func (m *model) run(of int) {
 	th := &m.things[of]
-	th.state = Running
+	th.state, th.called = Running, true
 	th.lane.begun = max(th.lane.begun, th.number)
 	m.running = append(m.running, of)
 	m.w.Begin(th.place)
@@ -422,8 +428,13 @@ func (m *model) refuse() {
 func (m *model) endRefused() {
 	if of := m.from(m.refused); of >= 0 {
 		m.refused = without(m.refused, of)
+		if th := &m.things[of]; rapid.Bool().Draw(m.rt, "declined") {
+			th.defers = !th.called
+			m.answered(of, m.w.Decline)
+			return
+		}
 		m.things[of].lane.begun = max(m.things[of].lane.begun, m.things[of].number)
-		m.answered(of)
+		m.answered(of, m.w.Answer)
 	}
 }
 
@@ -459,11 +470,11 @@ func (m *model) abandon(of int) {
 
 func (m *model) answer() {
 	if of := m.end(); of >= 0 {
-		m.answered(of)
+		m.answered(of, m.w.Answer)
 	}
 }
 
-func (m *model) answered(of int) {
+func (m *model) answered(of int, answer func(*Place[int])) {
 	th := &m.things[of]
 	th.state = Answered
 	for _, o := range th.lane.inside { // the next of its series
@@ -471,7 +482,7 @@ func (m *model) answered(of int) {
 			m.things[o].state = Due
 		}
 	}
-	m.w.Answer(th.place)
+	answer(th.place)
 }
 
 func (m *model) retry() {
@@ -609,10 +620,11 @@ func (m *model) dropLane(l *modelLane) {
 func (m *model) before(of int) int {
 	th := &m.things[of]
 	for _, o := range th.lane.inside {
-		if o == of || m.conf.Order == OrderNone {
+		if other := &m.things[o]; o == of {
 			break
-		}
-		if m.conf.Order == OrderLane || m.things[o].key == th.key {
+		} else if m.conf.Order == OrderLane || m.conf.Order == OrderKey && other.key == th.key {
+			return o
+		} else if th.defers && th.number > th.lane.begun && !other.called && other.state != Answered {
 			return o
 		}
 	}

@@ -1,6 +1,10 @@
 package redact
 
-import "github.com/penstockio/penstock/pipeline/jsontext"
+import (
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
+)
 
 // This file looks for what was taken out of a record in the rest of one that is looked at: less strictly in what the record
 // came with than in what steps have made (seen.go).
@@ -16,15 +20,16 @@ type finder struct {
 	named *wanted         // for names of members that it came with: names that were taken out are not shown by them
 	texts map[string]bool // the texts of the value that it came with, but for what was taken out
 	names map[string]bool // and the names
+	truth map[string]bool // true and false, where they were taken out: a key or header that is nothing else is not shown
 }
 
 // finder gives one for what was taken out. came is the value that the record came with, redacted; nil: there is none.
 func (t *taken) finder(came []byte) *finder {
-	f := &finder{many: t.many, every: newWanted(t.texts), texts: map[string]bool{}, names: map[string]bool{}}
+	f := &finder{many: t.many, every: newWanted(t.texts), texts: map[string]bool{}, names: map[string]bool{}, truth: t.truth}
 	var long, short, longTexts []string
 	for _, text := range t.texts {
 		switch {
-		case len(text) < leastText:
+		case len(text) < leastText, isWord(text):
 			short = append(short, text)
 		case t.onlyNames[text]:
 			long = append(long, text)
@@ -62,7 +67,7 @@ func (f *finder) of(came bool) *wanted {
 // in says whether something that was taken out stands in a key, in a header or in its name, or may.
 func (f *finder) in(b []byte, came bool) bool {
 	switch {
-	case f.many:
+	case f.many, f.truth[strings.ToLower(string(b))]:
 		return true
 	case f.none():
 		return false
@@ -78,7 +83,10 @@ func (f *finder) in(b []byte, came bool) bool {
 }
 
 // inText says whether something that was taken out stands in a text of the value, or may.
-func (f *finder) inText(s string) bool { return f.of(f.texts[s]).stands(s) }
+func (f *finder) inText(s string) bool { return !isWord(s) && f.of(f.texts[s]).stands(s) }
+
+// isWord says whether a text is one of the words of JSON, which stand everywhere and tell next to nothing.
+func isWord(s string) bool { return s == "true" || s == "false" || s == "null" }
 
 // inName says it of the name of a member.
 func (f *finder) inName(s string) bool {

@@ -29,6 +29,7 @@ type taken struct {
 	mask  string // a text that hides nothing: it stands where others were; "": none
 
 	names     []string        // of members in what was taken out, while it is not known what the letter shows
+	truth     map[string]bool // true and false, which are none of the texts
 	onlyNames map[string]bool // those of the texts that were the name of a member, and nothing else
 	shown     map[string]bool // names that the letter shows anyway; nil: not known yet
 }
@@ -64,7 +65,12 @@ func (t *taken) json(text []byte) {
 		switch {
 		case name:
 			t.name(s)
-		case s != "true" && s != "false":
+		case s == "true", s == "false":
+			if t.truth == nil {
+				t.truth = map[string]bool{}
+			}
+			t.truth[s] = true
+		default:
 			t.add(s)
 		}
 		return !t.many

@@ -57,6 +57,8 @@ func TestSeen(t *testing.T) {
 		"a redacted header, removed":      {cameKey: none, key: none, came: `{}`, value: `{"a":"5678"}`, cameHeaders: []pipeline.Header{header("authorization", "5678")}, wantKey: none, wantValue: `{"a":"***"}`, redacted: "fields"},
 		"a message":                       {cameKey: none, key: none, came: `{"card":"shop"}`, value: `{"card":"shop"}`, message: "calling shop.test: no", wantKey: none, wantValue: `{"card":"***"}`, wantMessage: "calling ***.test: no", redacted: "fields"},
 		"too much to be looked for":       {cameKey: none, key: none, came: `{"card":"` + strings.Repeat("1", mostSeen+1) + `"}`, value: `{"a":2}`, wantKey: none, wantValue: none, leftOut: "value"},
+		"true":                            {cameKey: "true", key: "true", came: `{"card":true,"a":true}`, value: `{"card":true,"a":true}`, cameHeaders: []pipeline.Header{header("x", "untrue")}, headers: []pipeline.Header{header("x", "untrue")}, wantKey: none, wantValue: `{"card":"***","a":true}`, wantHeaders: "x=untrue", redacted: "fields", leftOut: "key"},
+		"a header that is true":           {cameKey: "true", key: "true", came: `{"a":true}`, value: `{"a":true}`, cameHeaders: []pipeline.Header{header("authorization", "true")}, headers: []pipeline.Header{header("authorization", "true")}, wantKey: none, wantValue: `{"a":true}`, wantHeaders: "authorization=***", redacted: "headers", leftOut: "key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Seen{CameKey: orNone(c.cameKey), CameValue: orNone(c.came), CameHeaders: c.cameHeaders,

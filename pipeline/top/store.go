@@ -30,6 +30,7 @@ type Store struct {
 	events    []Event
 	values    int // in all series
 	room      int // how many there may be
+	thinAt    int // how many there have to be until they are thinned out again
 
 	changes uint64
 	left    int    // things that found no room
@@ -88,8 +89,9 @@ func (s *Store) change(f func()) {
 	defer s.mu.Unlock()
 	f()
 	s.changes++
-	if s.values > s.room {
+	if s.values > max(s.room, s.thinAt) {
 		s.thin()
+		s.thinAt = s.values + s.room/10 // it is a walk through everything, and short series do not become shorter
 	}
 }
 

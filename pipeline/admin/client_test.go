@@ -92,7 +92,7 @@ func TestClientSaysWhatToDo(t *testing.T) {
 		t.Cleanup(other.Close)
 		return other.Listener.Addr().String()
 	}
-	gone := closedPort(t)
+	gone := closedPort()
 	for name, tt := range map[string]struct {
 		options ClientOptions
 		path    string
@@ -188,15 +188,9 @@ func TestAnswersHaveTheirKeys(t *testing.T) {
 	}
 }
 
-// closedPort gives an address that nobody listens on.
-func closedPort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// closedPort gives an address that nobody listens on: the system gives this port to nobody who asks for any, as it would one
+// that has just been given back.
+func closedPort() string { return "127.0.0.1:1" }
 
 func TestClientRefusesAddresses(t *testing.T) {
 	for _, address := range []string{"", "9600", ":9600", "unix:", "localhost:", "a@b:1", "https://"} {

@@ -305,7 +305,7 @@ func TestALevelHoldsForAWhile(t *testing.T) {
 		set("error", time.Minute, "debug > error")
 		time.Sleep(time.Minute - 1)
 		is("error")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		is("warn")
 		set("debug", time.Minute, "warn > debug")
 		set("info", 0, "debug > info")
@@ -316,7 +316,7 @@ func TestALevelHoldsForAWhile(t *testing.T) {
 		s.signals <- debugSignal
 		time.Sleep(debugFor - 1)
 		is("debug")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		is("info")
 		set("debug", time.Minute, "info > debug")
 		s.signals <- syscall.SIGTERM

@@ -171,16 +171,3 @@ func TestAReloadSetsTheLimitOfMemory(t *testing.T) {
 		t.Error("the limit is that of before the reload")
 	}
 }
-
-// TestAForcedEndDoesNotWaitForTraces: who asks for the end twice does not get what is left of the drain budget spent on a collector that does not
-// answer.
-func TestAForcedEndDoesNotWaitForTraces(t *testing.T) {
-	p := &process{drain: time.Hour, stopping: time.Now()}
-	if left := p.flushTime(); left != mostFlush {
-		t.Errorf("the end waits for %v", left)
-	}
-	p.forcedBy = syscall.SIGTERM
-	if left := p.flushTime(); left != leastFlush {
-		t.Errorf("the end that is forced waits for %v", left)
-	}
-}

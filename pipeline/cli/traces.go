@@ -70,9 +70,28 @@ func (p *process) closeTraces() {
 	if p.traces == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.flushTime())
+	p.unlessForced(p.flushTime(), p.traces.Close)
+}
+
+// unlessForced waits for f. Its ctx ends after a time, and at a signal that asks for the end once more.
+func (p *process) unlessForced(most time.Duration, f func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
-	p.traces.Close(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		case s := <-p.signals:
+			if asksToEnd(s, p.terminal) && time.Since(p.signalAt) >= sameSignal {
+				cancel()
+			}
+		}
+	}
 }
 
 // flushTime is how long the end waits for the last spans.

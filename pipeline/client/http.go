@@ -29,8 +29,6 @@ type HTTPOptions struct {
 	// all of them are kept open between calls. To several hosts together four times as
 	// many are, at most. 0: 64
 	Slots int
-	// Most is the most connections to a host, where more calls than Slots may come to run at once. 0: Slots
-	Most int
 	// MaxBytes is the most bytes of an answer, decoded. 0: 1 MiB
 	MaxBytes int64
 	// Header goes with every request, unless the request sets a field itself. It is
@@ -87,6 +85,7 @@ type HTTP struct {
 	shown atomic.Pointer[shownHeader]
 
 	mu           sync.Mutex
+	slots        int // HTTPOptions.Slots, or what Resize has made of it
 	transport    *transport
 	tls          *tls.Config // of transport, when it stands in files
 	filesChecked time.Time   // at the files
@@ -98,7 +97,6 @@ const maxRedirects = 5
 // that cannot be used is an EnvironmentError.
 func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	o.Slots = max(orElse(o.Slots, 64), 1)
-	o.Most = max(o.Most, o.Slots)
 	o.MaxBytes = orElse(o.MaxBytes, 1<<20)
 	o.Timeout = orElse(o.Timeout, 5*time.Minute)
 	if err := o.HTTP2.Validate(); err != nil {
@@ -116,7 +114,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	if o.Gzip {
 		header.Set("Accept-Encoding", "gzip")
 	}
-	h := &HTTP{options: o, header: header, tls: o.TLS, filesChecked: time.Now()}
+	h := &HTTP{options: o, header: header, tls: o.TLS, slots: o.Slots, filesChecked: time.Now()}
 	if o.TLSFiles != nil {
 		h.tls = o.TLSFiles.Config()
 	}
@@ -132,6 +130,19 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 		}
 	}
 	return h, nil
+}
+
+// Resize changes how many calls run at once, and so the most connections to a host. Calls under way keep their connections, and
+// close them when they end: until then there may be as many more.
+func (h *HTTP) Resize(slots int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if slots = max(slots, 1); slots == h.slots {
+		return
+	}
+	h.slots = slots
+	h.transport.CloseIdleConnections()
+	h.transport = h.newTransport() // net/http reads its bounds without a lock: they cannot change
 }
 
 // Close closes the idle connections. Calls under way go on and close theirs; one that waits for a

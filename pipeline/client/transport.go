@@ -56,12 +56,9 @@ func (t *transport) CloseIdleConnections() {
 
 // current gives the transport for a call.
 func (h *HTTP) current() *transport {
-	if h.options.TLSFiles == nil {
-		return h.transport
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Since(h.filesChecked) < checkFilesEvery {
+	if h.options.TLSFiles == nil || time.Since(h.filesChecked) < checkFilesEvery {
 		return h.transport
 	}
 	h.filesChecked = time.Now()
@@ -81,9 +78,9 @@ func (h *HTTP) newTransport() *transport {
 		DialContext: h.dial,
 		// The default of two idle connections a host opens and closes one for nearly
 		// every call of a pool of 64.
-		MaxIdleConns:           4 * h.options.Slots,
-		MaxIdleConnsPerHost:    h.options.Slots,
-		MaxConnsPerHost:        h.options.Most,
+		MaxIdleConns:           4 * h.slots,
+		MaxIdleConnsPerHost:    h.slots,
+		MaxConnsPerHost:        h.slots,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    connectLimit,
 		MaxResponseHeaderBytes: readHead,
@@ -105,7 +102,7 @@ func (h *HTTP) newTransport() *transport {
 	}
 	if h.options.HTTP2 == HTTP2On {
 		t.MaxResponseHeaderBytes = readHeadOfH2
-		return &transport{t, newStreams(t, h.options.Most)}
+		return &transport{t, newStreams(t, h.slots)}
 	}
 	return &transport{Transport: t}
 }

@@ -67,8 +67,12 @@ type NotAtRestError struct {
 
 func (e *NotAtRestError) Error() string {
 	text := fmt.Sprintf("not at rest within %s: %d records are in flight", span(e.After), e.InFlight)
-	if e.InFlight == 0 {
+	switch {
+	case e.InFlight > 0:
+	case e.Running > 0:
 		text = fmt.Sprintf("not at rest within %s: %d calls have not returned", span(e.After), e.Running)
+	default:
+		text = fmt.Sprintf("not at rest within %s: a transaction is not committed, or a batch is still being made", span(e.After))
 	}
 	if e.Holder != "" {
 		text += "; the oldest: " + e.Holder

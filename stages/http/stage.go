@@ -127,12 +127,8 @@ func (h *Stage) places() (err error) {
 	return h.to.find(s.URL)
 }
 
-// mostConns is no bound: how many calls run at once to a host is counted before they begin, by workers that may become more.
-const mostConns = 1 << 16
-
 func (h *Stage) connect(workers int, o client.HTTPOptions) (err error) {
 	s := &h.settings
-	o.Most = mostConns
 	o.Slots, o.MaxBytes, o.Gzip, o.AnyHost = workers, int64(s.MaxBytes), s.Gzip, s.Redirects == "any_host"
 	o.Egress, o.Auth, o.HTTP2, o.Warn = h.to.egress, s.Auth, s.HTTP2, h.warnFiles
 	if h.fixed, h.headers, err = s.header(); err != nil {
@@ -188,7 +184,10 @@ func (h *Stage) Account(add func(bytes int64)) { h.calls.Account(add) }
 func (h *Stage) Report() pipeline.Report { return h.calls.Report() }
 
 // Resize implements engine.Resizer.
-func (h *Stage) Resize(workers int) { h.calls.Resize(workers) }
+func (h *Stage) Resize(workers int) {
+	h.client.Resize(workers) // first: what is let in finds its connection
+	h.calls.Resize(workers)
+}
 
 // Ping implements pipeline.Pinger: it connects to the host and asks for nothing. Where the record
 // chooses the host, there is none to connect to.

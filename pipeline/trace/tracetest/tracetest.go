@@ -65,7 +65,8 @@ func Start(t testing.TB) *Collector {
 	return c
 }
 
-// Answer has a function say the status of each answer, before a request is read. It may wait.
+// Answer has a function say the status of each answer. It may wait for the end of the request's context: that its caller has gone
+// is noticed, as the request has been read.
 func (c *Collector) Answer(f func(r *http.Request) int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,13 +78,13 @@ func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	answer := c.answer
 	c.mu.Unlock()
+	body, err := io.ReadAll(r.Body)
 	if answer != nil {
 		if status := answer(r); status != http.StatusOK {
 			w.WriteHeader(status)
 			return
 		}
 	}
-	body, err := io.ReadAll(r.Body)
 	var data tracepb.TracesData
 	if err == nil {
 		err = proto.Unmarshal(body, &data)

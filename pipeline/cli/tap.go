@@ -36,7 +36,7 @@ func newTap(g *globals) *cobra.Command {
 The process shows copies and goes on: what is beyond the rate, or beyond what is read here, is skipped, and how much that was is told at the end.
 
 The file of the process has to allow it, and says what is shown: admin: {tap: {values: true, redact: {fields: [card]}}}. What it redacts stands
-nowhere in what comes, and --where sees no more than is shown. The log of the process has a line when somebody begins to look, and
+nowhere in what comes, but for texts of less than 4 bytes within others, and --where sees no more than is shown. The log of the process has a line when somebody begins to look, and
 another when he ends.
 
 With --json each line is a fixture, with step, side and time beside it; replay takes such lines.

@@ -181,6 +181,19 @@ func TestTapEndsWithTheProcess(t *testing.T) {
 	}
 }
 
+// TestATapHidesAKeyThatIsRedacted: a key that the source has made of a redacted field tells nothing, on either side.
+func TestATapHidesAKeyThatIsRedacted(t *testing.T) {
+	d := startTappedOf(t, strings.Replace(tappedFile, `"'k' + string(n)"`, "card", 1))
+	code, out, errs := d.tap([]int{1}, d.file, "add", "--diff", "--limit", "1")
+	if code != exitDone || strings.Contains(out, "canary") || strings.Contains(out, "(key)") || !strings.Contains(out, "+ b  2") {
+		t.Errorf("--diff: %d\n%s%s", code, out, errs)
+	}
+	code, out, errs = d.tap([]int{2}, d.file, "source", "--json", "--limit", "1")
+	if code != exitDone || strings.Contains(out, "canary") || !strings.Contains(out, `"left_out":"key"`) {
+		t.Errorf("--json: %d\n%s%s", code, out, errs)
+	}
+}
+
 // TestAnOpenTapHidesWhatAReloadRedacts: what the dead letters leave out since a reload, a tap that was open before leaves out too, and goes on.
 func TestAnOpenTapHidesWhatAReloadRedacts(t *testing.T) {
 	for name, own := range map[string]string{"redacts something": "redact: {fields: [card]}", "redacts nothing": ""} {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -70,6 +71,7 @@ type topFeed struct {
 	lasting bool // it goes on for as long as it is looked at
 	first   func(ctx context.Context) error
 	proceed func(ctx context.Context)
+	looks   atomic.Int64 // that proceed has had at endpoints, also in vain
 	wants   func(uint32)
 }
 
@@ -151,34 +153,41 @@ func (t *topSession) ofEndpoints(g *globals, files []string) (*topFeed, error) {
 			return e.get(ctx, path, into)
 		}))
 	}
-	return &topFeed{
-		store: store, lasting: true,
-		first: func(ctx context.Context) error { return lookAll(ctx, looks) },
-		proceed: func(ctx context.Context) {
-			for ticks := time.Tick(t.every); ; {
+	feed := &topFeed{store: store, lasting: true, first: func(ctx context.Context) error { return lookAll(ctx, looks) }}
+	feed.proceed = func(ctx context.Context) {
+		for ticks := time.Tick(t.every); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticks:
+				_ = lookAll(ctx, looks) // what does not answer is told on the screen
+				feed.looks.Add(1)
+			case <-asked:
+				for _, l := range looks {
+					l.Ask(ctx, time.Now())
+				}
+			}
+		}
+	}
+	feed.wants = func(what uint32) {
+		for _, l := range looks {
+			if l.Wants.Swap(what) != what && what != 0 {
 				select {
-				case <-ctx.Done():
-					return
-				case <-ticks:
-					_ = lookAll(ctx, looks) // what does not answer is told on the screen
-				case <-asked:
-					for _, l := range looks {
-						l.Ask(ctx, time.Now())
-					}
+				case asked <- struct{}{}: // now, and not only with the next look
+				default:
 				}
 			}
-		},
-		wants: func(what uint32) {
-			for _, l := range looks {
-				if l.Wants.Swap(what) != what && what != 0 {
-					select {
-					case asked <- struct{}{}: // now, and not only with the next look
-					default:
-					}
-				}
-			}
-		},
-	}, nil
+		}
+	}
+	return feed, nil
+}
+
+// seen counts what has come: looks at endpoints, and intervals of a log.
+func (f *topFeed) seen() int64 {
+	if f.fromLog {
+		return int64(len(f.store.Frames()))
+	}
+	return f.looks.Load()
 }
 
 // lookAll asks all at once. The error is there when none answers.
@@ -229,7 +238,13 @@ func (t *topSession) printJSON(ctx context.Context, g *globals, feed *topFeed) e
 	if err := t.settle(ctx, feed); err != nil {
 		return err
 	}
-	write := func() error { return top.WriteJSON(g.out, feed.store.View(top.ViewOf{Instance: top.All})) }
+	write := func() error {
+		v := feed.store.View(top.ViewOf{Instance: top.All})
+		if len(v.Instances) == 0 && !v.Ended { // of a stream nothing has come yet
+			return nil
+		}
+		return top.WriteJSON(g.out, v)
+	}
 	if err := write(); err != nil || t.once || !feed.lasting && feed.proceed == nil {
 		return err
 	}
@@ -238,7 +253,7 @@ func (t *topSession) printJSON(ctx context.Context, g *globals, feed *topFeed) e
 		defer close(ended)
 		feed.proceed(ctx)
 	}()
-	for seen := len(feed.store.Frames()); ; {
+	for seen := feed.seen(); ; {
 		select {
 		case <-ended:
 			if ctx.Err() != nil {
@@ -247,7 +262,7 @@ func (t *topSession) printJSON(ctx context.Context, g *globals, feed *topFeed) e
 			return write()
 		case <-time.After(t.every / 4):
 		}
-		if n := len(feed.store.Frames()); n != seen {
+		if n := feed.seen(); n != seen {
 			seen = n
 			if err := write(); err != nil {
 				return err

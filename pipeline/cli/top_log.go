@@ -63,6 +63,9 @@ func (t *topSession) ofLogs() (*topFeed, error) {
 	keep := time.Duration(0)
 	if t.follow {
 		keep = 24 * time.Hour
+		if last := t.logs[len(t.logs)-1]; isCompressed(last) {
+			return nil, usagef("--follow reads on as a log grows, and %s is compressed: leave --follow out, or name the log that is written to as the last --file", last)
+		}
 	}
 	store := top.NewStore(strings.Join(t.logs, ", "), keep)
 	log := top.NewLog(store)
@@ -102,6 +105,25 @@ func (t *topSession) ofLogs() (*topFeed, error) {
 	return feed, nil
 }
 
+// isCompressed says whether a file begins as gzip does. What is no file is not read for that.
+func isCompressed(name string) bool {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return false // it is told when it is read
+	}
+	defer file.Close()
+	return hasGzip(bufio.NewReader(file))
+}
+
+// hasGzip says whether what comes is compressed. It takes nothing away.
+func hasGzip(in *bufio.Reader) bool {
+	head, _ := in.Peek(2)
+	return len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b
+}
+
 // readLog reads a log file to its end, plain or with gzip.
 func readLog(ctx context.Context, log *top.Log, name string) error {
 	file, err := os.Open(name)
@@ -110,7 +132,7 @@ func readLog(ctx context.Context, log *top.Log, name string) error {
 	}
 	defer file.Close()
 	in := bufio.NewReader(file)
-	if head, _ := in.Peek(2); len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b {
+	if hasGzip(in) {
 		unzipped, err := gzip.NewReader(in)
 		if err != nil {
 			return fmt.Errorf("reading the log %s: %w", name, err)

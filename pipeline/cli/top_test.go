@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline/catalog"
 )
@@ -35,6 +36,7 @@ type topObject struct {
 	Instances []struct {
 		Instance string `json:"instance"`
 		State    string `json:"state"`
+		Stale    string `json:"stale"`
 		Totals   totals `json:"totals"`
 	} `json:"instances"`
 	Pipelines []struct {
@@ -279,11 +281,21 @@ func TestTopSaysWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("INFO something else\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	var zipped bytes.Buffer
+	zip := gzip.NewWriter(&zipped)
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(dir, "old.log")
+	if err := os.WriteFile(old, zipped.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		code int
 		says string
 	}{
+		{[]string{"--file", empty, "--file", old, "--follow", "--once"}, exitUsage, "old.log is compressed"},
 		{[]string{"--file", filepath.Join(dir, "none.log")}, exitEnvironment, "none.log"},
 		{[]string{"--file", dir}, exitUsage, "is a folder"},
 		{[]string{"--file", empty}, exitExpectation, "1 line, and none of penstock's"},
@@ -300,6 +312,69 @@ func TestTopSaysWhatIsWrong(t *testing.T) {
 		if code != c.code || !strings.Contains(errs, c.says) || out != "" {
 			t.Errorf("top %v: exit code %d, want %d; %q in %s%s", c.args, code, c.code, c.says, errs, out)
 		}
+	}
+}
+
+// TestTopSaysAtEachLookThatAProcessHasGone: a program that reads the objects does not wait for one that never comes.
+func TestTopSaysAtEachLookThatAProcessHasGone(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/version" {
+			fmt.Fprint(w, `{"version":"v1","config_hash":"c"}`)
+			return
+		}
+		fmt.Fprint(w, `{"pipelines":[{"pipeline":"p","state":"running","started":"2026-11-20T12:00:00Z","timestamp":"2026-11-20T12:00:09Z","records_in_total":3}]}`)
+	}))
+	defer s.Close()
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if err := out.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	r := startCommand(t, w, nil, "top", "--addr", s.Listener.Addr().String(), "--every", "100ms", "--json")
+	_ = w.Close() // the process has it
+	next := json.NewDecoder(out)
+	closed := false
+	for stale := 0; stale < 3; {
+		var o topObject
+		if err := next.Decode(&o); err != nil {
+			t.Fatalf("%d objects say that it has gone: %v", stale, err)
+		}
+		if len(o.Instances) != 1 || len(o.Pipelines) != 1 || o.Pipelines[0].In != 3 {
+			t.Fatalf("%+v", o)
+		}
+		if o.Instances[0].Stale != "" {
+			stale++
+		}
+		if !closed {
+			s.Close()
+			closed = true
+		}
+	}
+	r.signal(syscall.SIGTERM)
+	if code := r.end(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestTopSaysNothingOfAStreamThatHasSaidNothing: the first object has figures.
+func TestTopSaysNothingOfAStreamThatHasSaidNothing(t *testing.T) {
+	line := `{"timestamp":"2026-11-20T12:00:01.000Z","level":"info","event_name":"pipeline.stats","service_instance_id":"a","pipeline":"p","message":"","interval_ms":1000,"state":"running","records_in_total":7}`
+	code, out, errs := runTop(t, line, "-", "--json")
+	if code != exitDone || out == "" {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	for object := range strings.Lines(out) {
+		var o topObject
+		if err := json.Unmarshal([]byte(object), &o); err != nil || len(o.Instances) != 1 {
+			t.Errorf("%v: %s", err, object)
+		}
+	}
+	_, out, _ = runTop(t, "", "-", "--json")
+	if strings.Contains(out, "0001-01-01") || strings.Count(out, "\n") != 1 || !strings.Contains(out, `"problem"`) {
+		t.Errorf("of an empty stream: %q; want one object with the problem, and no time", out)
 	}
 }
 

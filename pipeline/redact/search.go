@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"cmp"
 	"encoding/base64"
 	"html"
 	"slices"
@@ -23,10 +24,14 @@ import (
 type taken struct {
 	texts []string
 	size  int
-	many  bool // there are more, or longer ones, than are looked for
+	most  int    // how many bytes of all of them are looked for; 0: maxBytes
+	many  bool   // there are more, or longer ones, than are looked for
+	mask  string // a text that hides nothing: it stands where others were; "": none
 
-	names []string        // of members in what was taken out, while it is not known what the letter shows
-	shown map[string]bool // names that the letter shows anyway; nil: not known yet
+	names     []string        // of members in what was taken out, while it is not known what the letter shows
+	truth     map[string]bool // true and false, which are none of the texts
+	onlyNames map[string]bool // those of the texts that were the name of a member, and nothing else
+	shown     map[string]bool // names that the letter shows anyway; nil: not known yet
 }
 
 const (
@@ -35,20 +40,24 @@ const (
 )
 
 func (t *taken) add(text string) {
-	if text == "" || t.many || slices.Contains(t.texts, text) {
+	delete(t.onlyNames, text)
+	if text == "" || text == t.mask || t.many || slices.Contains(t.texts, text) {
 		return
 	}
-	if t.size += len(text); len(t.texts) >= maxTaken || t.size > maxBytes {
+	if t.size += len(text); len(t.texts) >= maxTaken || t.size > t.room() {
 		t.many = true
 		return
 	}
 	t.texts = append(t.texts, text)
 }
 
+// room is how many bytes there may be in all texts.
+func (t *taken) room() int { return cmp.Or(t.most, maxBytes) }
+
 // json adds what stands in a JSON text. True, false and null tell next to nothing, and stand
 // everywhere.
 func (t *taken) json(text []byte) {
-	if len(text) > maxBytes {
+	if len(text) > t.room() {
 		t.many = true
 		return
 	}
@@ -56,7 +65,12 @@ func (t *taken) json(text []byte) {
 		switch {
 		case name:
 			t.name(s)
-		case s != "true" && s != "false":
+		case s == "true", s == "false":
+			if t.truth == nil {
+				t.truth = map[string]bool{}
+			}
+			t.truth[s] = true
+		default:
 			t.add(s)
 		}
 		return !t.many
@@ -69,8 +83,12 @@ func (t *taken) name(s string) {
 	switch {
 	case t.shown == nil:
 		t.names = append(t.names, s)
-	case !t.shown[s]:
+	case !t.shown[s] && !slices.Contains(t.texts, s):
 		t.add(s)
+		if t.onlyNames == nil {
+			t.onlyNames = map[string]bool{}
+		}
+		t.onlyNames[s] = true
 	}
 }
 
@@ -137,6 +155,7 @@ func scalars(text []byte, depth int, yield func(s string, name bool) bool) (more
 // wanted are texts that are looked for.
 type wanted struct {
 	texts, lower []string // as they are, and in lower case
+	whole        []string // that count only where nothing else stands beside them
 }
 
 func newWanted(texts []string) *wanted {
@@ -150,6 +169,9 @@ func newWanted(texts []string) *wanted {
 // in says whether one of the texts stands in s as it is, or in other cases.
 func (w *wanted) in(s string) bool {
 	if slices.ContainsFunc(w.texts, func(text string) bool { return strings.Contains(s, text) }) {
+		return true
+	}
+	if slices.ContainsFunc(w.whole, func(text string) bool { return strings.EqualFold(s, text) }) {
 		return true
 	}
 	s = strings.ToLower(s)

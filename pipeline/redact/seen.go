@@ -13,9 +13,13 @@ import (
 //
 // What it guarantees is what it does for dead letters (letter.go): redacted places are not shown as they are, neither
 // as they came nor as they are by now, and what stood there is nowhere in what steps have made of the rest: it is masked where it stands in a text of the value.
-// Steps may change the key and the headers as well as the value, so all three are looked through where they are not as
-// they came. What cannot be redacted is left out as a whole. The same text in a place that the record came with,
-// and that is not named, stays.
+// The same text in a place that the record came with, and that is not named, is masked or left out just so, on every side of
+// every step: a key is often the copy of a field, and whoever looks knows no rule by which it would not be one. Dead letters
+// differ there, since they are to be sent again.
+//
+// Short texts, as 1 or no, stand everywhere by chance. So in a text that the record came with, one of less than leastText
+// bytes is found only where it is the whole of that. In what steps have made it is found in every case: what a text is made
+// of is no chance. What cannot be redacted is left out as a whole.
 
 // A Seen is a record as it is somewhere on its way, and as it came. Redacting puts other slices in place of those that it
 // changes.
@@ -31,7 +35,10 @@ type Seen struct {
 
 // Seen redacts a record that is to be looked at. What it came with is only looked into.
 func (r *Redactor) Seen(s *Seen) {
-	var t taken
+	t := taken{most: mostSeen}
+	if r.s.How == HowMask {
+		t.mask = r.s.Mask
+	}
 	unchanged := same(s.Value, s.CameValue)
 	came, unreadable := s.CameValue, false
 	if r.root != nil && came != nil {
@@ -44,33 +51,35 @@ func (r *Redactor) Seen(s *Seen) {
 	}
 	t.shows(came)
 	r.seenPlaces(s, &t)
-	if !unchanged && r.root != nil && s.Value != nil {
-		r.seenValue(s, unreadable, &t)
-	}
-	r.seenHeaders(s, unreadable, &t)
-	r.seenKey(s, unreadable, &t)
+	lost := unreadable // nobody knows what of the redacted fields is in what steps have made
 	switch {
-	case s.Value == nil:
-	case unchanged && unreadable:
-		s.Value = nil
-		s.LeftOut = append(s.LeftOut, deadletter.RedactedValue)
 	case unchanged:
-		if !bytes.Equal(came, s.Value) {
+		if !unreadable && !same(came, s.Value) {
 			s.Value, s.Redacted = came, append(s.Redacted, deadletter.RedactedFields)
 		}
-	default:
-		r.changedValue(s, unreadable, &t)
+	case r.root != nil && s.Value != nil:
+		lost = r.seenValue(s, &t) || lost
 	}
+	f := t.finder(came)
+	r.seenHeaders(s, lost, &t, f)
+	r.seenKey(s, lost, f)
+	if s.Value != nil {
+		r.restOfValue(s, lost, unchanged, f)
+	}
+	t.many = t.many || lost && !unchanged
 	s.Error = t.masked(s.Error)
 	slices.Sort(s.Redacted)
 	slices.Sort(s.LeftOut)
 }
 
-// changedValue masks what was taken out where steps have put it into the value, or leaves the value out where that is not all.
-func (r *Redactor) changedValue(s *Seen, unreadable bool, t *taken) {
-	value := r.maskStanding(s.Value, t)
+// mostSeen bounds the texts that are looked for. No more than that is shown of a record.
+const mostSeen = 64 << 10
+
+// restOfValue masks what was taken out where it stands in the rest of the value, or leaves the value out where that is not all.
+func (r *Redactor) restOfValue(s *Seen, lost, unchanged bool, f *finder) {
+	value := r.maskStanding(s.Value, f)
 	switch {
-	case unreadable || t.in(value):
+	case lost || f.inValue(value, unchanged):
 		s.Value = nil
 		s.LeftOut = append(s.LeftOut, deadletter.RedactedValue)
 		s.Redacted = slices.DeleteFunc(s.Redacted, func(what string) bool { return what == deadletter.RedactedFields })
@@ -96,20 +105,20 @@ func (r *Redactor) seenPlaces(s *Seen, t *taken) {
 	}
 }
 
-// seenValue redacts the fields of a value that steps have changed, and notes what stood there.
-func (r *Redactor) seenValue(s *Seen, unreadable bool, t *taken) {
+// seenValue redacts the fields of a value that steps have changed, and notes what stood there. lost: that is not known.
+func (r *Redactor) seenValue(s *Seen, t *taken) (lost bool) {
 	value, err := r.value(s.Value, t)
 	switch {
-	case err != nil || unreadable:
-		t.many = true // nobody knows what of it is in the rest
-		s.Value = []byte{}
+	case err != nil:
+		return true
 	case !bytes.Equal(value, s.Value):
 		s.Value, s.Redacted = value, append(s.Redacted, deadletter.RedactedFields)
 	}
+	return false
 }
 
-// seenHeaders redacts the headers, and leaves out those that steps have set from what is redacted.
-func (r *Redactor) seenHeaders(s *Seen, unreadable bool, t *taken) {
+// seenHeaders redacts the headers, and leaves out the others in which stands what is redacted.
+func (r *Redactor) seenHeaders(s *Seen, lost bool, t *taken, f *finder) {
 	was := s.Headers
 	if r.Redacts(was) {
 		s.Headers = r.Headers(was)
@@ -117,11 +126,12 @@ func (r *Redactor) seenHeaders(s *Seen, unreadable bool, t *taken) {
 	}
 	had := len(s.Headers)
 	var changed bool
-	s.Headers, changed = r.old(s.Headers, unreadable, t)
+	s.Headers, changed = r.old(s.Headers, lost, t)
 	kept := make([]pipeline.Header, 0, len(s.Headers))
 	for _, h := range s.Headers {
-		came := r.redactsHeader(h) || slices.ContainsFunc(s.CameHeaders, func(c pipeline.Header) bool { return c.Name == h.Name && same(c.Value, h.Value) })
-		if came || !unreadable && !t.in(h.Value) && !t.in([]byte(h.Name)) {
+		came := slices.ContainsFunc(s.CameHeaders, func(c pipeline.Header) bool { return c.Name == h.Name && same(c.Value, h.Value) })
+		named := r.redactsHeader(h)
+		if named || (came || !lost) && !f.in(h.Value, came) && !f.in([]byte(h.Name), came) {
 			kept = append(kept, h)
 		}
 	}
@@ -131,13 +141,14 @@ func (r *Redactor) seenHeaders(s *Seen, unreadable bool, t *taken) {
 	}
 }
 
-// seenKey redacts the key, or leaves it out where a step has set it from what is redacted.
-func (r *Redactor) seenKey(s *Seen, unreadable bool, t *taken) {
+// seenKey redacts the key, or leaves it out where what is redacted stands in it.
+func (r *Redactor) seenKey(s *Seen, lost bool, f *finder) {
+	came := same(s.Key, s.CameKey)
 	switch {
 	case s.Key == nil:
 	case r.s.Key:
 		s.Key, s.Redacted = r.Key(s.Key), append(s.Redacted, deadletter.RedactedKey)
-	case !same(s.Key, s.CameKey) && (unreadable || t.in(s.Key)):
+	case lost && !came, f.in(s.Key, came):
 		s.Key, s.LeftOut = nil, append(s.LeftOut, deadletter.RedactedKey)
 	}
 }
@@ -147,11 +158,11 @@ func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, 
 
 // maskStanding puts the mask in place of each text and number of a JSON value in which something stands that was taken out: where a step has
 // copied it. Names stay, so the value has to be looked through again.
-func (r *Redactor) maskStanding(value []byte, t *taken) []byte {
-	if t.many || len(t.texts) == 0 || !jsontext.Valid(value) {
+func (r *Redactor) maskStanding(value []byte, f *finder) []byte {
+	if f.many || f.none() || !jsontext.Valid(value) {
 		return value
 	}
-	m := standing{text: value, mask: r.mask, wanted: newWanted(t.texts)}
+	m := standing{text: value, mask: r.mask, find: f}
 	m.value(jsontext.Space(value, 0), 0)
 	if m.out == nil {
 		return value
@@ -162,7 +173,7 @@ func (r *Redactor) maskStanding(value []byte, t *taken) []byte {
 // A standing edits one value.
 type standing struct {
 	text, mask []byte
-	wanted     *wanted
+	find       *finder
 	out        []byte // nil: nothing has changed
 	copied     int    // how much of the text is in out
 }
@@ -185,7 +196,7 @@ func (m *standing) value(from, depth int) (end int) {
 	case c == 'n', c == 't', c == 'f':
 	default:
 		end = jsontext.End(m.text, from)
-		if m.wanted.stands(plain(m.text[from:end])) {
+		if m.find.inText(plain(m.text[from:end])) {
 			m.out = append(append(m.out, m.text[m.copied:from]...), m.mask...)
 			m.copied = end
 		}

@@ -180,7 +180,7 @@ func (e *Endpoint) take(all *statsAnswer, now time.Time) {
 	clear(in.pipelines[len(kept):])
 	in.pipelines = kept
 	s.frame(now)
-	s.forgetOld()
+	s.forgetOld(in)
 }
 
 // restarted says whether another process answers than before.

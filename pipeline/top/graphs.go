@@ -46,7 +46,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 	)
 	shown := 0
 	for _, one := range s.instances {
-		if _, there := one.at(g.last, live); !there {
+		if _, there := one.at(g.last, g.last, live); !there {
 			continue
 		}
 		if shown++; of.Instance >= 0 && shown-1 != of.Instance {

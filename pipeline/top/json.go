@@ -10,7 +10,7 @@ import (
 // The object that WriteJSON writes. What is not known is left out.
 
 type viewJSON struct {
-	Time      time.Time      `json:"time"`
+	Time      *time.Time     `json:"time,omitempty"`
 	Source    string         `json:"source"`
 	Problem   string         `json:"problem,omitempty"`
 	Instances []instanceJSON `json:"instances"`
@@ -157,7 +157,11 @@ func latencyOf(l Latency) latencyJSON {
 
 // WriteJSON writes a view as one JSON object in a line.
 func WriteJSON(w io.Writer, v *View) error {
-	out := viewJSON{Time: v.At.UTC(), Source: v.Source, Problem: v.Problem, Instances: []instanceJSON{}, Pipelines: []pipelineJSON{}, LeftOut: v.LeftOut}
+	out := viewJSON{Source: v.Source, Problem: v.Problem, Instances: []instanceJSON{}, Pipelines: []pipelineJSON{}, LeftOut: v.LeftOut}
+	if !v.At.IsZero() {
+		at := v.At.UTC()
+		out.Time = &at
+	}
 	for _, in := range v.Instances {
 		j := instanceJSON{Instance: in.ID, State: in.State, Version: in.Version, ConfigHash: in.ConfigHash, Seen: in.Seen.UTC(), UptimeMs: anInt(in.UptimeMs),
 			Reason: in.Reason, ExitCode: anInt(in.ExitCode), Stale: in.Stale, LogDropped: in.LogDropped}

@@ -22,6 +22,7 @@ const maxLine = 1 << 20
 type Log struct {
 	store *Store
 	count LogCount
+	heard map[string]*heard // by the id of the instance: of the input that is read
 }
 
 // A LogCount says what a log had.
@@ -38,9 +39,10 @@ func NewLog(s *Store) *Log { return &Log{store: s} }
 func (l *Log) Count() LogCount { return l.count }
 
 // ReadFrom reads lines until the end of r, or until ctx ends, which it notices between two lines. A last line without an end is read too.
-// The error is one of r, or of ctx.
+// r is an input of its own: what comes first in it was written first, whatever the clock says. The error is one of r, or of ctx.
 func (l *Log) ReadFrom(ctx context.Context, r io.Reader) error {
 	lines := bufio.NewReaderSize(r, 64<<10)
+	l.heard = nil
 	for ctx.Err() == nil {
 		line, long, err := readLine(lines)
 		switch {
@@ -84,19 +86,15 @@ func (l *Log) Line(raw []byte) {
 		return
 	}
 	l.count.Events++
-	l.store.change(func() { l.store.line(line, e) })
+	l.store.change(func() {
+		if in := l.hears(line, e); in != nil {
+			l.store.line(in, line, e)
+		}
+	})
 }
 
-// line takes in a line of the log.
-func (s *Store) line(line []byte, e *envelope) {
-	find := s.run
-	if e.Event == "process.started" {
-		find = s.startedRun
-	}
-	in := find(e.Instance, e.Timestamp)
-	if in == nil {
-		return
-	}
+// line takes in a line of the log, which is of a run.
+func (s *Store) line(in *instance, line []byte, e *envelope) {
 	if in.Seen.Before(e.Timestamp) {
 		in.Seen = e.Timestamp
 	}
@@ -126,15 +124,9 @@ func (s *Store) statsLine(in *instance, line []byte, e *envelope) {
 	switch e.Event {
 	case "pipeline.stats":
 		if f, ok := decode[event.PipelineStats](line); ok {
-			if _, was := p.stats.last(e.Timestamp); was != nil && f.RecordsInTotal < was.In {
-				if in = s.newRun(e.Instance, e.Timestamp); in == nil { // its process.started is missing
-					return
-				}
-				in.Seen = e.Timestamp
-				p = s.pipelineOf(in, e.Pipeline)
-			}
+			in.every(f.IntervalMs)
 			s.putStats(p, statsOf(&f, e))
-			s.forgetOld()
+			s.forgetOld(in)
 		}
 	case "step.stats":
 		if f, ok := decode[event.StepStats](line); ok {

@@ -243,3 +243,21 @@ func TestWhatIsSteeredIsShown(t *testing.T) {
 	}
 	has(t, b.String(), "paused lanes 2, keys that are skipped 1")
 }
+
+// Room is made now and then, not with each line.
+func TestShortSeriesAreNotThinnedOutAgainAndAgain(t *testing.T) {
+	s := NewStore("test", 0)
+	s.room = 1000
+	p := s.pipelineOf(s.run("a", time.Time{}), "orders")
+	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	walks, was := 0, 0
+	for i := range int64(3000) {
+		s.change(func() { s.putPartition(p, at, &Partition{Topic: "orders", Partition: i}) })
+		if s.thinAt != was {
+			walks, was = walks+1, s.thinAt
+		}
+	}
+	if walks == 0 || walks > 25 {
+		t.Errorf("%d walks through all for 2000 values too many; want one for each 100", walks)
+	}
+}

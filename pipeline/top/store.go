@@ -30,7 +30,9 @@ type Store struct {
 	events    []Event
 	values    int // in all series
 	room      int // how many there may be
+	thinAt    int // how many there have to be until they are thinned out again
 
+	teller  *instance // that has said the last line of a log
 	changes uint64
 	left    int    // things that found no room
 	source  string // where the figures come from, for people
@@ -52,6 +54,14 @@ type instance struct {
 	pipelines []*pipeline
 	endedAt   time.Time // zero: it has not
 	state     series[string]
+
+	// Of a log (runs.go):
+	interval      time.Duration
+	raw           time.Time     // of the latest line, as that says
+	first, steady time.Time     // from when to when it says lines, as they say and as far as that is believed; zero: it is of no log
+	others        []time.Time   // steady of all when it began to say what it has said last; zero: nothing yet
+	shift         time.Duration // what its clock is ahead of its lines
+	heardAt       time.Time     // the latest time on that clock
 }
 
 // pipeline is one of an instance.
@@ -88,8 +98,9 @@ func (s *Store) change(f func()) {
 	defer s.mu.Unlock()
 	f()
 	s.changes++
-	if s.values > s.room {
+	if s.values > max(s.room, s.thinAt) {
 		s.thin()
+		s.thinAt = s.values + s.room/10 // it is a walk through everything, and short series do not become shorter
 	}
 }
 
@@ -131,7 +142,7 @@ func (s *Store) run(id string, at time.Time) *instance {
 // startedRun gives the run of an id that has started at that time: a container that is started again has the same id. A log may be there twice.
 func (s *Store) startedRun(id string, at time.Time) *instance {
 	for _, in := range s.instances {
-		if in.ID == id && (in.from.Equal(at) || in.from.IsZero() && len(in.pipelines) == 0) {
+		if in.ID == id && (in.from.Equal(at) || in.from.IsZero() && len(in.pipelines) == 0 && in.endedAt.IsZero()) {
 			in.from = at
 			return in
 		}
@@ -249,23 +260,24 @@ func (s *Store) event(e Event) {
 	}
 }
 
-// forgetOld drops what is further back than is kept.
-func (s *Store) forgetOld() {
-	if s.keep <= 0 || s.latest.IsZero() {
+// forgetOld drops what is further back than is kept: of each instance by its own clock. in is the one that has said something.
+func (s *Store) forgetOld(in *instance) {
+	if s.keep <= 0 {
 		return
 	}
-	before := s.latest.Add(-s.keep)
-	if len(s.frames) == 0 || s.frames[0].After(before.Add(-s.keep/10)) {
+	before := s.nowOf(in).Add(-s.keep)
+	from, _ := slices.BinarySearchFunc(s.frames, in.first, time.Time.Compare) // what was before it is of others
+	if from == len(s.frames) || s.frames[from].After(before.Add(-s.keep/10)) {
 		return // a tenth at a time: it is a walk through everything
 	}
-	s.eachSeries(func(f forgetful) { f.forget(before) })
-	i, _ := slices.BinarySearchFunc(s.frames, before, time.Time.Compare)
-	s.frames = slices.Delete(s.frames, 0, i)
+	s.eachSeries(func(in *instance, f forgetful) { f.forget(s.nowOf(in).Add(-s.keep)) })
+	to, _ := slices.BinarySearchFunc(s.frames, before, time.Time.Compare)
+	s.frames = slices.Delete(s.frames, from, max(from, to))
 }
 
 // thin makes room: of the older half every second value goes.
 func (s *Store) thin() {
-	s.eachSeries(func(f forgetful) { f.thin() })
+	s.eachSeries(func(_ *instance, f forgetful) { f.thin() })
 	half, keep := len(s.frames)/2, 0
 	for i := range s.frames {
 		if i >= half || i%2 == 0 {
@@ -284,10 +296,10 @@ type forgetful interface {
 }
 
 // eachSeries calls f for all series, and counts their values anew.
-func (s *Store) eachSeries(f func(forgetful)) {
+func (s *Store) eachSeries(f func(*instance, forgetful)) {
 	s.values = 0
-	one := func(x forgetful) { f(x); s.values += x.len() }
 	for _, in := range s.instances {
+		one := func(x forgetful) { f(in, x); s.values += x.len() }
 		one(&in.state)
 		for _, p := range in.pipelines {
 			one(&p.stats)

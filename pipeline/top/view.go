@@ -65,9 +65,15 @@ func (s *Store) View(of ViewOf) *View {
 	if !live {
 		v.At = s.frames[index]
 	}
+	now := func(in *instance) time.Time {
+		if v.Live {
+			return s.nowOf(in)
+		}
+		return until
+	}
 	var shown []*instance
 	for _, in := range s.instances {
-		info, there := in.at(until, v.Live)
+		info, there := in.at(until, now(in), v.Live)
 		if !there {
 			continue
 		}
@@ -77,14 +83,14 @@ func (s *Store) View(of ViewOf) *View {
 		v.Shown = of.Instance
 		shown = shown[of.Instance : of.Instance+1]
 	}
-	v.Pipelines = together(shown, until)
+	v.Pipelines = together(shown, until, now)
 	n, _ := slices.BinarySearchFunc(s.events, until, func(e Event, t time.Time) int { return cmp.Or(e.At.Compare(t), -1) })
 	v.Events = slices.Clone(s.events[max(0, n-of.Events):n])
 	return v
 }
 
-// at says how an instance was at a moment; there is false when it had not begun.
-func (in *instance) at(t time.Time, live bool) (info Instance, there bool) {
+// at says how an instance was at a moment, and what of that is old by now; there is false when it had not begun.
+func (in *instance) at(t, now time.Time, live bool) (info Instance, there bool) {
 	info = in.Instance
 	_, state := in.state.last(t)
 	begun := state != nil
@@ -99,7 +105,7 @@ func (in *instance) at(t time.Time, live bool) (info Instance, there bool) {
 		if begun = true; info.State == "" {
 			info.State = "running"
 		}
-		if !in.ended(t) && silent(t, at, stats.IntervalMs) {
+		if !in.ended(t) && silent(now, at, stats.IntervalMs) {
 			info.State = "silent"
 		}
 	}
@@ -107,7 +113,7 @@ func (in *instance) at(t time.Time, live bool) (info Instance, there bool) {
 	case in.ended(t):
 		info.State = "stopped"
 	case !in.Started.IsZero():
-		info.UptimeMs = max(t.Sub(in.Started).Milliseconds(), 0)
+		info.UptimeMs = max(now.Sub(in.Started).Milliseconds(), 0)
 	}
 	if !in.ended(t) {
 		info.Reason, info.ExitCode, info.Totals = "", -1, nil
@@ -125,12 +131,12 @@ func silent(t, at time.Time, intervalMs int64) bool {
 	return t.Sub(at) > 3*time.Duration(intervalMs)*time.Millisecond+5*time.Second
 }
 
-// together gives the pipelines of instances, those of a name as one.
-func together(all []*instance, t time.Time) []Pipeline {
+// together gives the pipelines of instances, those of a name as one. clock tells what time it is for an instance.
+func together(all []*instance, t time.Time, clock func(*instance) time.Time) []Pipeline {
 	var out []Pipeline
 	for _, in := range all {
 		for _, p := range in.pipelines {
-			now := p.at(in, t)
+			now := p.at(in, t, clock(in))
 			if now == nil {
 				continue
 			}
@@ -148,8 +154,8 @@ func together(all []*instance, t time.Time) []Pipeline {
 	return out
 }
 
-// at gives the pipeline as it was at a moment; nil: there was none.
-func (p *pipeline) at(in *instance, t time.Time) *Pipeline {
+// at gives the pipeline as it was at a moment, which for its instance is the time clock; nil: there was none.
+func (p *pipeline) at(in *instance, t, clock time.Time) *Pipeline {
 	statsAt, stats := p.stats.last(t)
 	over := in.ended(t) || p.ended != nil && !p.endedAt.After(t)
 	if stats == nil && !(over && p.ended != nil) {
@@ -172,7 +178,7 @@ func (p *pipeline) at(in *instance, t time.Time) *Pipeline {
 	switch {
 	case over:
 		now.rest(in, t)
-	case silent(t, statsAt, interval):
+	case silent(clock, statsAt, interval):
 		now.State = "silent"
 		now.still()
 	}

@@ -41,7 +41,9 @@ type queue struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	failing bool // the last batch was not taken; run's own
+	crowded  atomic.Bool // a span has found no room since that was said
+	failing  bool        // the last batch was not taken; run's own
+	toldFull time.Time   // when it was said last that there was no room; run's own
 }
 
 func newQueue(o Options, out *otlptrace.Exporter) *queue {
@@ -64,11 +66,17 @@ func (q *queue) OnEnd(s sdk.ReadOnlySpan) {
 	select {
 	case q.ch <- s:
 	default:
-		q.dropped.Add(1)
+		q.noRoom()
 	}
 }
 
 // ForceFlush implements sdk.SpanProcessor.
+// noRoom counts a span for which there is none.
+func (q *queue) noRoom() {
+	q.dropped.Add(1)
+	q.crowded.Store(true)
+}
+
 func (q *queue) ForceFlush(context.Context) error { return nil }
 
 // Shutdown implements sdk.SpanProcessor.

@@ -116,7 +116,8 @@ func (t *Traces) Pipeline(p Pipeline) engine.Tracer {
 			attrs = append(attrs, attribute.String("messaging.consumer.group.name", p.Group))
 		}
 	}
-	return &tracer{options: &t.options, otel: t.provider.Tracer("penstock"), kafka: p.Source == "kafka", pipeline: p.Name, attrs: attrs}
+	return &tracer{options: &t.options, otel: t.provider.Tracer("penstock"), kafka: p.Source == "kafka", pipeline: p.Name, attrs: attrs,
+		noRoom: t.queue.noRoom}
 }
 
 // Close sends what waits, as long as ctx goes on, and ends. What comes later is dropped.

@@ -2,6 +2,8 @@ package trace
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -16,8 +18,19 @@ type carrier struct{ headers []pipeline.Header }
 
 var _ propagation.TextMapCarrier = (*carrier)(nil)
 
-// Get implements propagation.TextMapCarrier. Of a header that came twice it gives nothing: nobody can say which one is right.
-func (c *carrier) Get(name string) (value string) {
+// Get implements propagation.TextMapCarrier. Of a traceparent that came twice it gives nothing: nobody can say which one is right.
+func (c *carrier) Get(name string) string {
+	value := c.value(name)
+	switch name {
+	case "traceparent":
+		return known(value)
+	case "tracestate":
+		return shortened(value)
+	}
+	return value
+}
+
+func (c *carrier) value(name string) (value string) {
 	found := false
 	for _, h := range c.headers {
 		if !strings.EqualFold(h.Name, name) {
@@ -33,6 +46,49 @@ func (c *carrier) Get(name string) (value string) {
 		value += string(h.Value)
 	}
 	return value
+}
+
+// known takes out of a traceparent of version 00 the flags that are in no version so far: W3C wants them ignored, and to the library the
+// header is broken.
+func known(parent string) string {
+	const flagsAt, length = 53, 55
+	if len(parent) != length || !strings.HasPrefix(parent, "00-") {
+		return parent
+	}
+	digits := parent[flagsAt:]
+	flags, err := strconv.ParseUint(digits, 16, 8)
+	if err != nil || flags <= 3 || digits != strings.ToLower(digits) {
+		return parent
+	}
+	return fmt.Sprintf("%s%02x", parent[:flagsAt], flags&3) // sampled, and random
+}
+
+const (
+	// maxState is the most bytes of a tracestate that are taken over, as many as W3C wants passed on: it comes from strangers, and each span
+	// that is open, or waits to be sent, holds it.
+	maxState = 512
+	// maxEntry is the most bytes of an entry that stays in a tracestate that is too long.
+	maxEntry = 128
+)
+
+// shortened takes whole entries out of a tracestate that is too long, in the order that W3C has: long ones, then the last ones.
+func shortened(state string) string {
+	if len(state) <= maxState {
+		return state
+	}
+	var entries []string
+	length := -1 // there is no comma before the first one
+	for entry := range strings.SplitSeq(state, ",") {
+		entry = strings.Trim(entry, " \t")
+		if entry == "" || len(entry) > maxEntry {
+			continue
+		}
+		if length += 1 + len(entry); length > maxState {
+			break
+		}
+		entries = append(entries, entry)
+	}
+	return strings.Clone(strings.Join(entries, ",")) // a single entry would keep all of the header
 }
 
 // Set implements propagation.TextMapCarrier.

@@ -15,16 +15,17 @@ import (
 
 // This file is how spans wait, and are sent.
 //
-// What it guarantees. No record waits for the collector: a span for which there is no room is dropped, and counted. A batch of
+// What it guarantees. No record waits for the collector: a span for which there is no room is dropped, counted, and said. A batch of
 // spans is tried again while the collector may take it, at most maxTries times. The end of the process waits no longer than it is told.
 //
 // Not chosen. The processor of the library: it does not say how many spans it drops, and tells its errors to a global
 // function that writes to standard error.
 
 const (
-	maxBatch = 512                    // spans of a request
-	maxTries = 5                      // of one batch
-	backoff  = 500 * time.Millisecond // before the second try; it doubles
+	maxBatch  = 512                    // spans of a request
+	maxTries  = 5                      // of one batch
+	backoff   = 500 * time.Millisecond // before the second try; it doubles
+	fullEvery = time.Minute            // between two lines that say that there was no room
 )
 
 // A queue is the spans that wait to be sent. It is an sdk.SpanProcessor.
@@ -41,7 +42,9 @@ type queue struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	failing bool // the last batch was not taken; run's own
+	crowded  atomic.Bool // a span has found no room since that was said
+	failing  bool        // the last batch was not taken; run's own
+	toldFull time.Time   // when it was said last that there was no room; run's own
 }
 
 func newQueue(o Options, out *otlptrace.Exporter) *queue {
@@ -64,8 +67,14 @@ func (q *queue) OnEnd(s sdk.ReadOnlySpan) {
 	select {
 	case q.ch <- s:
 	default:
-		q.dropped.Add(1)
+		q.noRoom()
 	}
+}
+
+// noRoom counts a span for which there is none.
+func (q *queue) noRoom() {
+	q.dropped.Add(1)
+	q.crowded.Store(true)
 }
 
 // ForceFlush implements sdk.SpanProcessor.
@@ -102,6 +111,7 @@ func (q *queue) run() {
 		}
 		q.send(batch)
 		clear(batch)
+		q.tellFull()
 	}
 }
 
@@ -181,7 +191,19 @@ func (q *queue) fails(err error) {
 	q.failing = true
 }
 
+// tellFull says that spans have found no room. While the collector takes none that has been said otherwise.
+func (q *queue) tellFull() {
+	if q.failing || q.options.Full == nil || time.Since(q.toldFull) < fullEvery || !q.crowded.Swap(false) {
+		return
+	}
+	q.toldFull = time.Now()
+	q.options.Full(q.dropped.Load())
+}
+
 func (q *queue) works() {
+	if q.failing {
+		q.crowded.Store(false)
+	}
 	if q.failing && q.options.Note != nil {
 		q.options.Note(fmt.Sprintf("the collector takes spans again; %d were dropped so far", q.dropped.Load()))
 	}

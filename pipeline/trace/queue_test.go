@@ -2,13 +2,18 @@ package trace
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/trace/tracetest"
 )
 
@@ -29,6 +34,7 @@ type told struct {
 func (l *told) options(o *Options) {
 	o.Warn = func(err error, _ int64) { l.add("warn: " + err.Error()) }
 	o.Note = func(text string) { l.add(text) }
+	o.Full = func(dropped int64) { l.add(fmt.Sprint("no room, ", dropped)) }
 }
 
 func (l *told) add(line string) {
@@ -67,13 +73,13 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// TestASlowCollectorHoldsUpNobody: while it takes its time, spans beyond the queue are dropped, and the others come.
+// TestASlowCollectorHoldsUpNobody: while it takes its time, spans beyond the queue are dropped, which is said, and the others come.
 func TestASlowCollectorHoldsUpNobody(t *testing.T) {
-	c := tracetest.Start(t)
+	c, log := tracetest.Start(t), new(told)
 	asked, answer := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	c.Answer(func(*http.Request) int { once.Do(func() { close(asked) }); <-answer; return http.StatusOK })
-	tr := open(t, c, func(o *Options) { o.Queue = 10 })
+	tr := open(t, c, func(o *Options) { log.options(o); o.Queue = 10 })
 	spans(tr, 1)
 	<-asked
 	spans(tr, 100) // returns, though nobody takes anything
@@ -84,6 +90,63 @@ func TestASlowCollectorHoldsUpNobody(t *testing.T) {
 	flush(t, tr)
 	if sent, _, _ := tr.Counts(); sent != 11 || len(c.Spans()) != 11 {
 		t.Errorf("%d were sent, %d came", sent, len(c.Spans()))
+	}
+	if got := log.all(); len(got) != 1 || got[0] != "no room, 90" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestNoRoomIsSaidSometimes: once, and each minute in which there was none.
+func TestNoRoomIsSaidSometimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(told)
+		o := Options{Queue: 1}
+		log.options(&o)
+		q := newQueue(o, nil)
+		defer q.cancel()
+		say := func(after time.Duration, drops int) {
+			time.Sleep(after)
+			for range drops {
+				q.noRoom()
+			}
+			q.tellFull()
+		}
+		say(0, 0)
+		say(0, 5)
+		say(time.Second, 5)
+		say(fullEvery, 0) // said now
+		say(fullEvery, 0) // nothing new
+		q.failing = true
+		say(fullEvery, 1) // said by another line
+		q.works()
+		say(fullEvery, 0)
+		say(0, 1)
+		want := "no room, 5|no room, 10|the collector takes spans again; 11 were dropped so far|no room, 12"
+		if got := strings.Join(log.all(), "|"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+// TestAnAnswerThatDoesNotEnd: its head says that the spans are taken, and others are not held up by the rest of it.
+func TestAnAnswerThatDoesNotEnd(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer s.Close()
+	h, err := client.NewHTTP(client.HTTPOptions{Slots: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	u := &upload{http: h, url: s.URL, patience: time.Millisecond}
+	if err := u.UploadTraces(ctx, nil); err != nil || ctx.Err() != nil {
+		t.Errorf("%v, %v", err, ctx.Err())
 	}
 }
 

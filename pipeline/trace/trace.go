@@ -42,6 +42,9 @@ type Options struct {
 	// Note when it does. nil: nobody is told.
 	Warn func(err error, dropped int64)
 	Note func(text string)
+	// Full is called, from any goroutine, when spans have found no room though the collector takes some: once, and each minute in which more have
+	// found none. dropped are all so far. nil: nobody is told.
+	Full func(dropped int64)
 
 	linger time.Duration // how long the first span of a request waits for others; 0: a second
 }
@@ -71,7 +74,7 @@ func New(o Options) (*Traces, error) {
 		return nil, err
 	}
 	t := &Traces{options: o, http: h}
-	t.queue = newQueue(o, otlptrace.NewUnstarted(&upload{http: h, url: address}))
+	t.queue = newQueue(o, otlptrace.NewUnstarted(&upload{http: h, url: address, patience: time.Second}))
 	limits := sdk.SpanLimits{ // not those of the environment: a process does what its file says
 		AttributeValueLengthLimit: 1 << 10, AttributeCountLimit: 64, EventCountLimit: 128, LinkCountLimit: 2 * maxLinks,
 		AttributePerEventCountLimit: 16, AttributePerLinkCountLimit: 16,
@@ -116,7 +119,8 @@ func (t *Traces) Pipeline(p Pipeline) engine.Tracer {
 			attrs = append(attrs, attribute.String("messaging.consumer.group.name", p.Group))
 		}
 	}
-	return &tracer{options: &t.options, otel: t.provider.Tracer("penstock"), kafka: p.Source == "kafka", pipeline: p.Name, attrs: attrs}
+	return &tracer{options: &t.options, otel: t.provider.Tracer("penstock"), kafka: p.Source == "kafka", pipeline: p.Name, attrs: attrs,
+		noRoom: t.queue.noRoom}
 }
 
 // Close sends what waits, as long as ctx goes on, and ends. What comes later is dropped.

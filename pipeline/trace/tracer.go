@@ -24,6 +24,9 @@ const (
 	// maxSpans is how many spans there are within that of one record: one that is split into thousands of parts has
 	// as many steps, and its trace could not be looked at.
 	maxSpans = 256
+	// maxOpen is how many records of a pipeline are in traces at once. What a trace holds is beside the budget of records, and a stranger
+	// who sends records has them traced.
+	maxOpen = 10_000
 )
 
 // A tracer is an engine.Tracer of one pipeline.
@@ -33,6 +36,9 @@ type tracer struct {
 	kafka    bool // records come from Kafka
 	pipeline string
 	attrs    []attribute.KeyValue // of each record's span
+	noRoom   func()               // counts the span of a record for which there was none
+
+	open atomic.Int64 // traces that have not ended
 }
 
 // Skip implements engine.Tracer: how many fail before one succeeds, when each does with the probability Sample.
@@ -55,6 +61,11 @@ func (t *tracer) Begin(rec *pipeline.Record, made time.Time, chosen bool) engine
 		chosen = came.IsSampled()
 	}
 	if !chosen {
+		return nil
+	}
+	if t.open.Add(1) > maxOpen {
+		t.open.Add(-1)
+		t.noRoom()
 		return nil
 	}
 	ctx := context.Background()
@@ -141,6 +152,7 @@ func (r *record) End(outcome string, at time.Time) {
 		r.span.SetAttributes(attribute.Int64("penstock.spans_left_out", over))
 	}
 	r.span.End(otel.WithTimestamp(at))
+	r.t.open.Add(-1)
 }
 
 // message gives the headers for messages that are sent of the record.

@@ -44,6 +44,10 @@ func TestHeadersThatCome(t *testing.T) {
 		"alone, chosen":         {headers: []string{"traceparent", came + "-00"}, alone: true, chosen: true, traced: true, joins: true},
 		"another case":          {headers: []string{"TraceParent", came + "-01"}, traced: true, joins: true},
 		"more flags":            {headers: []string{"traceparent", came + "-03"}, traced: true, joins: true},
+		"unknown flags":         {headers: []string{"traceparent", came + "-05"}, traced: true, joins: true},
+		"all flags":             {headers: []string{"traceparent", came + "-ff"}, traced: true, joins: true},
+		"unknown flags alone":   {headers: []string{"traceparent", came + "-fc"}},
+		"flags in capitals":     {headers: []string{"traceparent", came + "-FF"}},
 		"a later version":       {headers: []string{"traceparent", "cc" + came[2:] + "-01-more"}, traced: true, joins: true},
 		"an impossible version": {headers: []string{"traceparent", "ff" + came[2:] + "-01"}},
 		"capitals":              {headers: []string{"traceparent", strings.ToUpper(came) + "-01"}},
@@ -266,6 +270,61 @@ func TestATraceIsBounded(t *testing.T) {
 	left := c.One("process flights").Attrs["penstock.spans_left_out"]
 	if left == "" || left == "0" {
 		t.Errorf("%q were left out", left)
+	}
+}
+
+// TestAStateThatIsLong is passed on and held as far as W3C wants it to be: whole entries, and no long ones.
+func TestAStateThatIsLong(t *testing.T) {
+	long, entry := strings.Repeat("v", maxEntry), "="+strings.Repeat("v", 97)
+	for name, tt := range map[string]struct{ came, want string }{
+		"short":               {"us=1, eu=2", "us=1,eu=2"},
+		"the most":            {"us=" + strings.Repeat("v", 256) + ",eu=" + strings.Repeat("v", 249), "us=" + strings.Repeat("v", 256) + ",eu=" + strings.Repeat("v", 249)},
+		"one that is long":    {"us=1,long=" + strings.Repeat("v", 256) + ",eu=" + strings.Repeat("v", 256), "us=1"},
+		"the last are left":   {"a" + entry + ",b" + entry + ",c" + entry + ",d" + entry + ",e" + entry + ",f" + entry, "a" + entry + ",b" + entry + ",c" + entry + ",d" + entry + ",e" + entry},
+		"nothing but long":    {"a=" + long + ",b=" + long + ",c=" + long + ",d=" + long, ""},
+		"kilobytes, no comma": {"a=" + strings.Repeat("v", 8<<10), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := tracetest.Start(t)
+			tr := open(t, c, nil)
+			p := tr.Pipeline(Pipeline{Name: "p"})
+			r := p.Begin(recordWith("traceparent", came+"-01", "tracestate", tt.came), time.Now(), false)
+			ctx, write := p.Send(t.Context(), "out", "kafka", []engine.Trace{r}, time.Now())
+			told := ""
+			for _, h := range tracing.Of(ctx).Message(0) {
+				if h.Name == "tracestate" {
+					told = string(h.Value)
+				}
+			}
+			write.End(engine.Result{}, time.Now())
+			r.End("delivered", time.Now())
+			flush(t, tr)
+			if s := c.One("process flights"); s.State != tt.want || told != tt.want || s.Parent != cameBy {
+				t.Errorf("the span has %d bytes %q, a message %d bytes %q, want %d bytes %q", len(s.State), s.State, len(told), told, len(tt.want), tt.want)
+			}
+		})
+	}
+}
+
+// TestTracesAreBounded: records beyond so many in traces at once are not traced, and counted, until others have ended.
+func TestTracesAreBounded(t *testing.T) {
+	tr := open(t, tracetest.Start(t), nil)
+	p := tr.Pipeline(Pipeline{Name: "p"})
+	begin := func() engine.Trace { return p.Begin(recordWith("traceparent", came+"-01"), time.Now(), false) }
+	first := begin()
+	for range maxOpen - 1 {
+		if begin() == nil {
+			t.Fatal("a record is not traced")
+		}
+	}
+	if begin() != nil || begin() != nil {
+		t.Error("there are more traces than there may be")
+	}
+	if _, dropped, _ := tr.Counts(); dropped != 2 {
+		t.Errorf("%d are dropped, want 2", dropped)
+	}
+	if first.End("delivered", time.Now()); begin() == nil {
+		t.Error("a trace has ended, and no other takes its place")
 	}
 }
 

@@ -18,8 +18,9 @@ import (
 // Not chosen. The client of the library: it brings gRPC into the program, which is most of its weight, and has settings
 // of its own for TLS, proxies and log-ins. TracesData and the request of OTLP are the same on the wire.
 type upload struct {
-	http *client.HTTP
-	url  string
+	http     *client.HTTP
+	url      string
+	patience time.Duration // with the rest of an answer whose head says that the spans are taken
 }
 
 // Start implements otlptrace.Client.
@@ -34,8 +35,12 @@ func (u *upload) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpan
 	if err != nil {
 		return pipeline.Permanent(fmt.Errorf("encoding spans: %w", err))
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	a, err := u.http.Do(ctx, client.Request{
-		Method: http.MethodPost, URL: u.url, Body: body, Header: http.Header{"Content-Type": {"application/x-protobuf"}}, Discard: true,
+		Method: http.MethodPost, URL: u.url, Body: body, Header: http.Header{"Content-Type": {"application/x-protobuf"}},
+		// What follows is of no use but to keep the connection, and other spans wait behind it.
+		Skip: func(http.Header) bool { time.AfterFunc(u.patience, cancel); return true },
 	})
 	switch {
 	case err != nil:

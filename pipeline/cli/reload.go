@@ -127,7 +127,7 @@ func (p *process) reloadOnce(ctx context.Context, trigger, by string) (was, is s
 		if !p.commands.silent() {
 			p.reloadRejected(err, trigger, by)
 		}
-		p.supervisor.reloaded("not reloaded: " + firstLine(err))
+		p.supervisor.notReloaded(firstLine(err))
 		return was, was, err
 	}
 	p.config.current.Store(next)
@@ -138,7 +138,7 @@ func (p *process) reloadOnce(ctx context.Context, trigger, by string) (was, is s
 			ConfigHash: is, ConfigHashPrev: was, Trigger: trigger, ChangedSteps: strings.Join(changed, ","), AskedBy: by,
 		}, appliedWords(was, is, changed))
 	}
-	p.supervisor.reloaded("reloaded: " + is)
+	p.supervisor.reloaded(is)
 	return was, is, nil
 }
 

@@ -64,9 +64,14 @@ until_true "a status stands in systemctl status" bash -c 'systemctl show -P Stat
 [ "$(property WatchdogTimestampMonotonic)" -gt 0 ] || fail "no sign of life"
 ok "signs of life"
 
+sed -i 's/delay >= 15/delay >= 30/' /etc/penstock/example.yaml
 systemctl reload penstock || fail "reload"
+until_true "the log says that the edit was loaded" bash -c 'journalctl --no-pager -u penstock | grep -q "configuration applied"'
 [ "$(property MainPID)" = "$pid" ] || fail "a reload has started it anew"
 [ "$(property ActiveState)" = active ] || fail "not active after a reload"
+printf '%s\n' '{"origin":"ORD","delay":20}' '{"origin":"SFO","delay":40}' >>/var/lib/penstock/flights.jsonl
+until_true "a record has passed the filter that was edited" grep -q '"SFO"' /var/lib/penstock/late.jsonl
+if grep -q '"ORD"' /var/lib/penstock/late.jsonl; then fail "the filter is what it was before the edit"; fi
 ok "reloaded, the same process"
 
 # What must bring it back, and what must not.
@@ -104,6 +109,18 @@ until_true "a record has passed the instance" grep -q '"JFK"' /var/lib/penstock/
 was=$(property MainPID)
 dpkg -i /root/penstock.deb >/dev/null
 until_true "an upgrade starts anew what ran" bash -c '[ "$(systemctl show -P MainPID penstock)" != '"$was"' ] && systemctl is-active -q penstock penstock@one'
+
+# One with a mistake in a file leaves running what could not be started again, and only that.
+echo 'nonsense: 1' >>/etc/penstock/example.yaml
+systemctl reload penstock || true
+until_true "a reload that was refused stands in the status" bash -c 'systemctl show -P StatusText penstock | grep -q "not reloaded: "'
+was=$(property MainPID) one=$(property MainPID penstock@one)
+dpkg -i /root/penstock.deb >/root/upgrade 2>&1 || fail "upgrade with a mistake in a file: $(cat /root/upgrade)"
+[ "$(property MainPID) $(property ActiveState)" = "$was active" ] || fail "an upgrade has ended what cannot be started again"
+grep -q "penstock.service goes on with the version before" /root/upgrade || fail "nothing says so"
+until_true "an upgrade leaves running what has a mistake in its file, and starts anew the others" \
+	bash -c '[ "$(systemctl show -P MainPID penstock@one)" != '"$one"' ] && systemctl is-active -q penstock penstock@one'
+cp /root/example.yaml /etc/penstock/example.yaml
 
 systemctl stop penstock || fail "stop"
 [ "$(property Result) $(property ExecMainStatus)" = "success 0" ] || fail "it has ended with $(property Result), $(property ExecMainStatus)"

@@ -9,4 +9,5 @@ for shell in bash zsh fish; do
 	"$to/penstock" completion "$shell" >"$to/penstock.$shell"
 done
 rm "$to/penstock"
+gzip -9n <CHANGELOG.md >"$to/changelog.gz" # where Debian has it; the rpm has the file itself
 go run ./.ci/licences >"$to/LICENSES-OF-OTHERS"

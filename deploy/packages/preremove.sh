@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before the files go. deb: "remove"; rpm: 0. An upgrade leaves running what runs: it is started again when the new files are there.
+# Before the files go. deb: "remove"; rpm: 0. An upgrade leaves running what runs: postinstall.sh starts it anew when the new binary takes its files.
 set -e
 case "$1" in
 remove | 0) ;;

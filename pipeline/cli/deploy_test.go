@@ -100,6 +100,63 @@ func TestFilesThatArePackaged(t *testing.T) {
 	}
 }
 
+// TestAnUpgradeOfFilesWithAMistake: a service whose files the new binary does not take goes on with the old one, and others are started anew. The
+// script runs with a systemctl, and all that it changes, in a folder of the test.
+func TestAnUpgradeOfFilesWithAMistake(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const runs = `echo "{ path=/usr/bin/penstock ; argv[]=/usr/bin/penstock run `
+	put("bin/systemctl", `#!/bin/sh
+case "$*" in
+--version) echo 'systemd 255 (255.4-1)' ;;
+'show -P WorkingDirectory '*) echo DIR/work ;;
+'show -P MainPID '*) echo 42 ;;
+'show -P User '*) echo penstock ;;
+'show -P ExecStart penstock.service') `+runs+`--drain 30s --watch /etc/penstock --set a=b ; ignore_errors=no ; pid=42 }" ;;
+'show -P ExecStart penstock@one.service') `+runs+`/etc/penstock/one ; ignore_errors=no ; pid=42 }" ;;
+'list-units '*) printf 'penstock.service loaded active running all\npenstock@one.service loaded active running one\n' ;;
+*) echo "$*" >>DIR/did ;;
+esac
+`)
+	put("bin/systemd-sysusers", "#!/bin/sh\n")
+	put("bin/runuser", "#!/bin/sh\necho \"as $2\" >>DIR/did\nshift 3\nexec \"$@\"\n")
+	put("bin/penstock", `#!/bin/sh
+echo "$BROKERS, in $PWD: $*" >>DIR/did
+case "$*" in *one) exit 2 ;; esac
+`)
+	put("work/none", "")
+	put("running/none", "")
+	put("proc/42/environ", "HOME=/\x00BROKERS=kafka-0:9092,kafka-1:9092\x00")
+	put("postinstall.sh", strings.NewReplacer("/usr/lib/systemd/system", "DIR/units", "/run/systemd/system", "DIR/running", "/proc/", "DIR/proc/",
+		"/usr/bin/penstock check", "DIR/bin/penstock check").Replace(deployed(t, "packages/postinstall.sh")))
+	cmd := exec.Command("sh", filepath.Join(dir, "postinstall.sh"), "configure", "0.1.0")
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"), "BROKERS=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if !strings.Contains(string(out), "penstock@one.service goes on with the version before") || strings.Contains(string(out), "penstock.service goes on") {
+		t.Errorf("it says %q", out)
+	}
+	did, err := os.ReadFile(filepath.Join(dir, "did"))
+	want := strings.ReplaceAll(`daemon-reload
+as penstock
+kafka-0:9092,kafka-1:9092, in DIR/work: check /etc/penstock --set a=b
+try-restart penstock.service
+as penstock
+kafka-0:9092,kafka-1:9092, in DIR/work: check /etc/penstock/one
+`, "DIR", dir)
+	if err != nil || string(did) != want {
+		t.Errorf("%v, it does\n%swant\n%s", err, did, want)
+	}
+}
+
 // TestPipelinesThatAreDeployed: check has nothing to say about them.
 func TestPipelinesThatAreDeployed(t *testing.T) {
 	t.Setenv("BROKERS", "kafka-0:9092,kafka-1:9092")

@@ -132,7 +132,7 @@ func (p *process) reloadOnce(ctx context.Context, load func() (*config.Set, erro
 		if !p.commands.silent() {
 			p.reloadRejected(err, trigger, by)
 		}
-		p.supervisor.reloaded("not reloaded: " + firstLine(err))
+		p.supervisor.notReloaded(firstLine(err))
 		return was, was, err
 	}
 	p.config.current.Store(next)
@@ -143,7 +143,7 @@ func (p *process) reloadOnce(ctx context.Context, load func() (*config.Set, erro
 			ConfigHash: is, ConfigHashPrev: was, Trigger: trigger, ChangedSteps: strings.Join(changed, ","), AskedBy: by,
 		}, appliedWords(was, is, changed))
 	}
-	p.supervisor.reloaded("reloaded: " + is)
+	p.supervisor.reloaded(is)
 	return was, is, nil
 }
 

@@ -47,7 +47,7 @@ func (p *process) handle(s os.Signal, cancel func()) {
 		}
 		p.supervisor.reloading()
 		p.events.Log().Warn().Str("signal", "SIGHUP").Msg(notLoadedAgain)
-		p.supervisor.reloaded("not reloaded: " + notLoadedAgain)
+		p.supervisor.notReloaded(notLoadedAgain)
 	case s == dumpSignal:
 		if p.dumping.CompareAndSwap(false, true) {
 			go func() {

@@ -28,6 +28,7 @@ type supervisor struct {
 	watchdog    time.Duration // within which it wants a sign of life; 0: it wants none
 	statusEvery time.Duration // how often it is told a status
 	ran         atomic.Bool   // it has heard that the start is done
+	refused     atomic.Value  // a string: what the last reload was refused for, "" when it was not
 }
 
 // newSupervisor makes the supervisor that the environment names, and takes its variables out of it: they are not for the children of
@@ -82,19 +83,37 @@ func (s *supervisor) running() {
 	}
 }
 
-// reloading says that a reload has begun. What comes of it is said by reloaded, in any case: who has asked for it waits for that.
+// reloading says that a reload has begun. What comes of it is said by reloaded or notReloaded: who has asked for it waits for that.
 func (s *supervisor) reloading() {
 	if s != nil && s.ran.Load() {
 		s.say("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonicMicroseconds()))
 	}
 }
 
-// reloaded says that a reload has ended, well or not. says goes into the status.
-func (s *supervisor) reloaded(says string) {
+// reloaded says that what was loaded again runs.
+func (s *supervisor) reloaded(hash string) { s.endReload("reloaded: "+hash, "") }
+
+// notReloaded says that a reload was refused, and why. It stays in the status until the next one: systemd does not know of a reload that fails, and
+// who looks may come later.
+func (s *supervisor) notReloaded(why string) {
+	text := "not reloaded: " + why
+	s.endReload(text, text)
+}
+
+func (s *supervisor) endReload(says, refused string) {
 	if s != nil && s.ran.Load() {
+		s.refused.Store(refused)
 		s.status(says)
 		s.say("READY=1")
 	}
+}
+
+// withRefusal adds to a status that the last reload was refused.
+func (s *supervisor) withRefusal(text string) string {
+	if refused, _ := s.refused.Load().(string); refused != "" {
+		return text + "; " + refused
+	}
+	return text
 }
 
 // stopping says that the end has begun, and how long it may take: longer than the unit allows, when the file has a long drain.
@@ -123,7 +142,7 @@ func (s *supervisor) keepTelling(ctx context.Context, progress func() error, sta
 		}
 		if time.Since(said) >= s.statusEvery {
 			if text, ok := line.ask(); ok && ctx.Err() == nil {
-				s.status(text)
+				s.status(s.withRefusal(text))
 				said = time.Now()
 			}
 		}

@@ -79,6 +79,15 @@ func TestWhatASupervisorIsTold(t *testing.T) {
 		if begun, ended := told.count("RELOADING=1\nMONOTONIC_USEC="), told.count("READY=1"); begun != 1 || ended != 2 {
 			t.Errorf("a reload: %d begun, %d ended", begun, ended)
 		}
+		time.Sleep(time.Minute) // who looks later has to see it
+		if got, want := told.last("STATUS="), "; not reloaded: "+notLoadedAgain; !strings.HasPrefix(got, "STATUS=ready; ") || !strings.HasSuffix(got, want) {
+			t.Errorf("status after a reload that was refused: %q, want %q at its end", got, want)
+		}
+		s.process.supervisor.reloaded("sha256:1")
+		time.Sleep(time.Minute)
+		if got := told.last("STATUS="); !strings.HasPrefix(got, "STATUS=ready; ") || strings.Contains(got, "reloaded") {
+			t.Errorf("status after another reload: %q", got)
+		}
 		before := told.count("WATCHDOG=1")
 		s.signals <- syscall.SIGTERM
 		s.end()
@@ -145,10 +154,10 @@ func TestNoSignOfLifeFromWhatHangs(t *testing.T) {
 func TestANoticeIsOneLine(t *testing.T) {
 	var told toldTo
 	s := &supervisor{tell: told.tell}
-	s.reloaded("before the start nobody waits for one")
+	s.notReloaded("before the start nobody waits for one")
 	s.running()
-	s.reloaded("refused: a\nREADY=0")
-	if len(told.all) != 3 || told.all[1] != "STATUS=refused: a; READY=0" || told.all[2] != "READY=1" {
+	s.notReloaded("a\nREADY=0")
+	if len(told.all) != 3 || told.all[1] != "STATUS=not reloaded: a; READY=0" || told.all[2] != "READY=1" {
 		t.Errorf("%q", told.all)
 	}
 	s = nil // nobody has asked

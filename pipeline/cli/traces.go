@@ -33,6 +33,9 @@ func (p *process) openTraces(set *config.Set) error {
 			p.events.Log().Warn().Int64("dropped", dropped).Msg("the collector of traces takes no spans, and they are dropped until it does: " + err.Error())
 		},
 		Note: func(text string) { p.events.Log().Info().Msg(text) },
+		Full: func(dropped int64) {
+			p.events.Log().Warn().Int64("dropped", dropped).Msg("spans of traces find no room and are dropped: trace fewer records (traces.sample), or let more spans wait (traces.queue)")
+		},
 	})
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%s: %w", settingPlace(set, "traces.endpoint"), err)}
@@ -65,12 +68,15 @@ const (
 	mostFlush  = 5 * time.Second
 )
 
-// closeTraces sends the last spans.
+// closeTraces sends the last spans, and says how many have not been sent in all.
 func (p *process) closeTraces() {
 	if p.traces == nil {
 		return
 	}
 	p.unlessForced(p.flushTime(), p.traces.Close)
+	if sent, dropped, waiting := p.traces.Counts(); dropped+waiting > 0 {
+		p.events.Log().Warn().Int64("sent", sent).Int64("dropped", dropped+waiting).Msg("some spans of traces were not sent")
+	}
 }
 
 // unlessForced waits for f. Its ctx ends after a time, and at a signal that asks for the end once more.

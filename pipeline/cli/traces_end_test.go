@@ -9,7 +9,31 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/trace"
 )
+
+// TestTheEndSaysHowManySpansAreMissing: whoever looks for a trace later should not look in vain.
+func TestTheEndSaysHowManySpansAreMissing(t *testing.T) {
+	traces, err := trace.New(trace.Options{Endpoint: "http://127.0.0.1:1", Sample: 1}) // nobody has this port
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log logBuffer
+	p := &process{events: event.New(&log, event.Options{Instance: "test"}), traces: traces}
+	var rec pipeline.Record
+	rec.Init(pipeline.Position{Topic: "flights"}, nil, nil, nil, 0)
+	for range 3 {
+		traces.Pipeline(trace.Pipeline{Name: "p"}).Begin(&rec, time.Now(), true).End("delivered", time.Now())
+	}
+	p.closeTraces()
+	all := log.lines(t)
+	if len(all) != 1 || all[0]["level"] != "warn" || all[0]["dropped"] != 3.0 || all[0]["sent"] != 0.0 {
+		t.Errorf("%v", all)
+	}
+}
 
 // TestAForcedEndDoesNotWaitForTraces: who asks for the end twice does not get what is left of the drain budget spent on a collector that does not
 // answer.

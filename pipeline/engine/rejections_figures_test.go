@@ -105,7 +105,9 @@ func TestAStopCountsWhatItRejected(t *testing.T) {
 						t.Fatal("it did not end with an error")
 					}
 					agree(t, "after the stop", p, dead, log)
-					if e := p.Snapshot().Steps[len(steps)-1].Counts.Errors; name == "computes" && e > 5+4 { // each worker is at one record
+					if e := p.Snapshot().Steps[len(steps)-1].Counts.Errors; name == "computes" && e > 50 {
+						// A chunk that is begun before the lane has heard of the end gives up behind its first record, so there is one
+						// for each of them, and how many there are is left to the scheduler. Hundreds fail where a chunk goes on behind it.
 						t.Errorf("%d errors: it went on behind the record that ends it", e)
 					}
 				})

@@ -36,6 +36,9 @@ func (p *process) openTraces(set *config.Set) error {
 		Full: func(dropped int64) {
 			p.events.Log().Warn().Int64("dropped", dropped).Msg("spans of traces find no room and are dropped: trace fewer records (traces.sample), or let more spans wait (traces.queue)")
 		},
+		Refused: func(dropped int64) {
+			p.events.Log().Warn().Int64("dropped", dropped).Msg("the collector of traces takes some spans of a request and refuses others, which are dropped: its own log says why")
+		},
 	})
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%s: %w", settingPlace(set, "traces.endpoint"), err)}

@@ -45,6 +45,9 @@ type Options struct {
 	// Full is called, from any goroutine, when spans have found no room though the collector takes some: once, and each minute in which more have
 	// found none. dropped are all so far. nil: nobody is told.
 	Full func(dropped int64)
+	// Refused is called, from any goroutine, when the collector has taken a request but not all its spans: once, and once a minute at
+	// most when it does so again. dropped are all so far. nil: nobody is told.
+	Refused func(dropped int64)
 
 	linger time.Duration // how long the first span of a request waits for others; 0: a second
 }
@@ -96,10 +99,13 @@ func Address(endpoint string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if strings.Trim(u.Path, "/") == "" {
-		return host + "/v1/traces", nil
+	if strings.Trim(u.Path, "/") != "" {
+		return endpoint, nil
 	}
-	return endpoint, nil
+	if u.RawQuery != "" {
+		return host + "/v1/traces?" + u.RawQuery, nil
+	}
+	return host + "/v1/traces", nil
 }
 
 // A Pipeline is what spans say of the pipeline that a record is in.

@@ -211,7 +211,7 @@ func TestAddress(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"http://127.0.0.1:4318":              "http://127.0.0.1:4318/v1/traces",
 		"http://127.0.0.1:4318/":             "http://127.0.0.1:4318/v1/traces",
-		"http://127.0.0.1:4318?team=a":      "http://127.0.0.1:4318/v1/traces?team=a",
+		"http://127.0.0.1:4318?team=a":       "http://127.0.0.1:4318/v1/traces?team=a",
 		"https://api.example/otlp/v1/traces": "https://api.example/otlp/v1/traces",
 		"127.0.0.1:4318":                     "",
 		"http://user:pass@host":              "",

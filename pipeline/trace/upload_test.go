@@ -1,8 +1,14 @@
 package trace
 
 import (
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,6 +16,8 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/pipeline/trace/tracetest"
 )
 
 // partial is the answer of a collector that has refused some spans, as OTLP has it.
@@ -23,7 +31,7 @@ func partial(refused uint64, message string) []byte {
 // TestSpansThatAreRefused: a collector may take some spans of a request alone, and says so beside a status of success. What it refuses is not
 // sent again, is counted, and is said, without the words of the collector, which may quote spans.
 func TestSpansThatAreRefused(t *testing.T) {
-	log := new(told)
+	says := new(told)
 	answer, requests := partial(3, "secret-of-a-span"), 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		requests++
@@ -31,13 +39,13 @@ func TestSpansThatAreRefused(t *testing.T) {
 		_, _ = w.Write(answer)
 	}))
 	defer s.Close()
-	tr := open(t, nil, func(o *Options) { o.Endpoint, o.linger = s.URL, time.Minute; log.options(o) })
+	tr := open(t, nil, func(o *Options) { o.Endpoint, o.linger = s.URL, time.Minute; says.options(o) })
 	spans(tr, 10)
 	flush(t, tr)
 	if sent, dropped, waiting := tr.Counts(); sent != 7 || dropped != 3 || waiting != 0 || requests != 1 {
 		t.Errorf("%d are sent, %d dropped, %d wait, in %d requests", sent, dropped, waiting, requests)
 	}
-	if got := log.all(); len(got) != 1 || got[0] != "refused, 3" {
+	if got := says.all(); len(got) != 1 || got[0] != "refused, 3" {
 		t.Errorf("%q", got)
 	}
 }
@@ -85,5 +93,30 @@ func TestWhenToAskAgain(t *testing.T) {
 		}
 		h.Close()
 		s.Close()
+	}
+}
+
+// TestACollectorWithAnAuthorityOfItsOwn is sent to where the settings name that authority, and not without.
+func TestACollectorWithAnAuthorityOfItsOwn(t *testing.T) {
+	taken := new(tracetest.Collector)
+	s := httptest.NewUnstartedServer(taken)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int64{ca: 2, "": 0} {
+		tr := open(t, nil, func(o *Options) { o.Endpoint, o.TLS.CA = s.URL, settings.Path(path) })
+		spans(tr, 2)
+		flush(t, tr)
+		if sent, dropped, _ := tr.Counts(); sent != want || dropped != 2-want {
+			t.Errorf("with %q %d are sent, and %d dropped", path, sent, dropped)
+		}
+	}
+	_, err := New(Options{Endpoint: s.URL, TLS: client.TLS{CA: "not-there.pem"}})
+	if away := (*pipeline.EnvironmentError)(nil); !errors.As(err, &away) {
+		t.Errorf("of a file that is not there: %v", err)
 	}
 }

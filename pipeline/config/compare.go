@@ -109,6 +109,10 @@ func (p *Pipeline) fixedDifferences(old *Pipeline) (paths []string) {
 			paths = append(paths, path)
 		}
 	}
+	if (p.Process.Traces == nil) != (old.Process.Traces == nil) { // it is said of the block, and not of each setting that it has
+		paths = slices.DeleteFunc(paths, func(path string) bool { return isUnder(path, "traces") })
+		paths = append(paths, "traces")
+	}
 	return paths
 }
 

@@ -123,7 +123,7 @@ log: {format: json}
 		}
 	}
 	for range kills {
-		server.stopReplay(t, file, syscall.SIGKILL, all/kills)
+		server.stopReplay(t, file, syscall.SIGKILL, int64(all/kills))
 	}
 	if code, out, log := penstock(t, "dead-letter", "replay", file, "--to", "step"); code != exitDone || strings.Contains(out, "ended before") {
 		t.Fatalf("the last replay ended with %d\n%s%s", code, out, log)

@@ -37,6 +37,11 @@ func TestTracesOfSeveralFiles(t *testing.T) {
 	if got, want := found(half, err), "e.yaml:6:46: tls: cert and key belong together: give both or none"; got != want {
 		t.Errorf("found\n%s\nwant\n%s", got, want)
 	}
+	twice := put(t, map[string]string{"f.yaml": named("f") + "traces: {endpoint: \"https://127.0.0.1:4318\", secret_headers: {authorization: canary}, auth: {bearer: {token_file: t}}}\n"})
+	_, err = loader().Load(filepath.Join(twice, "f.yaml"))
+	if got, want := found(twice, err), "f.yaml:6:93: traces.auth: authorization stands under secret_headers too: leave it out there"; got != want {
+		t.Errorf("found\n%s\nwant\n%s", got, want)
+	}
 	if set := mustLoad(t, loader(), filepath.Join(dir, "d.yaml")); set.Process.Traces != nil {
 		t.Errorf("%s traces without being asked to", fmt.Sprint(set.Process.Traces))
 	}

@@ -128,7 +128,9 @@ func TestALogInFromAFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("hidden-token"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	bearer := func(path string) *client.Auth { return &client.Auth{Bearer: &client.BearerAuth{TokenFile: settings.Path(path)}} }
+	bearer := func(path string) *client.Auth {
+		return &client.Auth{Bearer: &client.BearerAuth{TokenFile: settings.Path(path)}}
+	}
 	tr := open(t, c, func(o *Options) { o.Auth = bearer(file) })
 	spans(tr, 1)
 	flush(t, tr)

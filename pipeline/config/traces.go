@@ -11,7 +11,7 @@ import (
 
 // Traces says which records are traced, and where spans go.
 type Traces struct {
-	Endpoint      string                     `yaml:"endpoint" required:"true" doc:"where a collector of OpenTelemetry takes spans, by OTLP over HTTP, as http://127.0.0.1:4318; /v1/traces is added when it has no path"`
+	Endpoint      string                     `yaml:"endpoint" query:"hidden" required:"true" doc:"where a collector of OpenTelemetry takes spans, by OTLP over HTTP, as http://127.0.0.1:4318; /v1/traces is added when it has no path"`
 	Sample        settings.Share             `yaml:"sample" doc:"share of the records without a trace of their own that are traced: 1% or 0.01"`
 	Parent        bool                       `yaml:"parent" doc:"whether a record that comes in a trace (header traceparent) is traced is what that says; false: it is one among the others for sample, and goes on in its trace"`
 	Baggage       bool                       `yaml:"baggage" doc:"calls over HTTP get the header baggage of their record too, which may hold what the one who is called should not see"`

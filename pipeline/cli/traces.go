@@ -29,7 +29,7 @@ func (p *process) openTraces(set *config.Set) error {
 	}
 	p.traces, err = trace.New(trace.Options{
 		Endpoint: c.Endpoint, Header: header, Secrets: secrets,
-		TLS:    c.TLS,
+		Auth: c.Auth, TLS: c.TLS,
 		Sample: float64(c.Sample), Parent: c.Parent, Baggage: c.Baggage, Hosts: c.Hosts, Queue: c.Queue,
 		Service: c.Service, Instance: p.events.Instance(), Version: buildInfo().Version,
 		Warn: func(err error, dropped int64) {
@@ -42,10 +42,12 @@ func (p *process) openTraces(set *config.Set) error {
 		Refused: func(dropped int64) {
 			p.events.Log().Warn().Int64("dropped", dropped).Msg("the collector of traces takes some spans of a request and refuses others, which are dropped: its own log says why")
 		},
-		WarnFile: func(err error) { p.events.Log().Warn().Err(err).Msg("a file of traces.tls is not used as it is now") },
+		WarnFile: func(err error) {
+			p.events.Log().Warn().Err(err).Msg("a file of traces.tls or traces.auth is not used as it is now")
+		},
 	})
 	if away := (*pipeline.EnvironmentError)(nil); errors.As(err, &away) {
-		return &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "traces.tls"), err)}
+		return &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "traces.endpoint"), err)}
 	}
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%s: %w", settingPlace(set, "traces.endpoint"), err)}

@@ -179,7 +179,9 @@ func shorten(s string) string {
 const MaxRetryAfter = 5 * time.Minute
 
 // RetryAfter says how long the answer asks to wait before another call, at most MaxRetryAfter. 0: it does not ask.
-func (a *Answer) RetryAfter() time.Duration { return retryAfter(a.Header.Get("Retry-After"), time.Now()) }
+func (a *Answer) RetryAfter() time.Duration {
+	return retryAfter(a.Header.Get("Retry-After"), time.Now())
+}
 
 // retryAfter reads the header: seconds, or an HTTP date. It is at most MaxRetryAfter; what is
 // negative or no time at all gives 0.

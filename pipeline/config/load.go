@@ -330,7 +330,14 @@ func mergeProcess(decoders []*decoder, pipelines []*Pipeline) (merged Process, f
 
 // contradicts reports what is another in a file before.
 func (d *decoder) contradicts(n *node, path string, is, was any, at *node) {
-	d.errorAt(n, fmt.Sprintf("%s belongs to the process: it is %v here and %v in %s:%d", path, is, was, at.src.name, at.line),
+	shown := func(value any) string {
+		text := fmt.Sprint(value)
+		if strings.Contains(text, "://") {
+			return concealQuery(text)
+		}
+		return text
+	}
+	d.errorAt(n, fmt.Sprintf("%s belongs to the process: it is %s here and %s in %s:%d", path, shown(is), shown(was), at.src.name, at.line),
 		"write it in one of the files, or the same in all")
 }
 

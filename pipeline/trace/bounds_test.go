@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -43,5 +44,27 @@ func TestWritesWithoutEndAreBounded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHeadersWithoutNumber: a stranger who repeats a header as often as a record has room for costs about as much memory as the record has.
+func TestHeadersWithoutNumber(t *testing.T) {
+	tr := open(t, tracetest.Start(t), func(o *Options) { o.Baggage = true })
+	p := tr.Pipeline(Pipeline{Name: "p"})
+	headers := []string{"traceparent", came + "-01"}
+	for range 20_000 {
+		headers = append(headers, "tracestate", "a=1", "baggage", "b=2")
+	}
+	rec := recordWith(headers...)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r := p.Begin(rec, time.Now(), false)
+	runtime.ReadMemStats(&after)
+	if r == nil {
+		t.Fatal("the record is not traced")
+	}
+	r.End("delivered", time.Now())
+	if took := after.TotalAlloc - before.TotalAlloc; took > 10<<20 {
+		t.Errorf("%d bytes were allocated", took)
 	}
 }

@@ -26,7 +26,7 @@ const (
 	maxBatch  = 512                    // spans of a request
 	maxTries  = 5                      // of one batch
 	backoff   = 500 * time.Millisecond // before the second try; it doubles
-	fullEvery = time.Minute            // between two lines that say that there was no room, or that some spans were refused
+	fullEvery = time.Minute            // between two lines that say the same
 )
 
 // A queue is the spans that wait to be sent. It is an sdk.SpanProcessor.
@@ -45,6 +45,8 @@ type queue struct {
 
 	crowded  atomic.Bool // a span has found no room since that was said
 	failing  bool        // the last batch was not taken; run's own
+	said     bool        // and that was said; run's own
+	toldFail time.Time   // when it was said last; run's own
 	toldFull time.Time   // when it was said last that there was no room; run's own
 	toldPart time.Time   // when it was said last that some spans of a request were refused; run's own
 }
@@ -193,11 +195,15 @@ func (q *queue) sleep(d time.Duration) bool {
 	}
 }
 
+// fails says that the collector takes no spans, once until it does again, and not again within a minute: one that takes some requests and refuses
+// others would fill the log.
 func (q *queue) fails(err error) {
-	if !q.failing && q.options.Warn != nil {
-		q.options.Warn(err, q.dropped.Load())
-	}
 	q.failing = true
+	if q.said || q.options.Warn == nil || time.Since(q.toldFail) < fullEvery {
+		return
+	}
+	q.said, q.toldFail = true, time.Now()
+	q.options.Warn(err, q.dropped.Load())
 }
 
 // tellFull says that spans have found no room. While the collector takes none that has been said otherwise.
@@ -218,12 +224,13 @@ func (q *queue) tellRefused() {
 	q.options.Refused(q.dropped.Load())
 }
 
+// works says that the collector takes spans again, if it was said that it does not.
 func (q *queue) works() {
-	if q.failing {
+	if q.said {
 		q.crowded.Store(false)
+		if q.options.Note != nil {
+			q.options.Note(fmt.Sprintf("the collector takes spans again; %d were dropped so far", q.dropped.Load()))
+		}
 	}
-	if q.failing && q.options.Note != nil {
-		q.options.Note(fmt.Sprintf("the collector takes spans again; %d were dropped so far", q.dropped.Load()))
-	}
-	q.failing = false
+	q.failing, q.said = false, false
 }

@@ -25,10 +25,11 @@ const DefaultQueue = 8192
 
 // Options say what is traced, and where spans go.
 type Options struct {
-	Endpoint string      // http://host:4318; /v1/traces is added when it has no path
-	Header   http.Header // goes with every request
-	Secrets  []string    // values in Header that nobody may see
-	TLS      client.TLS  // how the collector is checked, and who this side is
+	Endpoint string       // http://host:4318; /v1/traces is added when it has no path
+	Header   http.Header  // goes with every request
+	Secrets  []string     // values in Header that nobody may see
+	Auth     *client.Auth // goes with every request; its files are read again when they change. nil: none
+	TLS      client.TLS   // how the collector is checked, and who this side is
 
 	Sample  float64 // the share of the records without a trace of their own that are traced, from 0 to 1
 	Parent  bool    // of a record that comes in a trace that one decides; else it is one among the others
@@ -50,7 +51,7 @@ type Options struct {
 	// most when it does so again. dropped are all so far. nil: nobody is told.
 	Refused func(dropped int64)
 
-	// WarnFile is called, from any goroutine, when a file of TLS cannot be used any more, once until it can. nil: nobody is told.
+	// WarnFile is called, from any goroutine, when a file of TLS or Auth cannot be used any more, once until it can. nil: nobody is told.
 	WarnFile func(error)
 
 	linger time.Duration // how long the first span of a request waits for others; 0: a second
@@ -64,7 +65,7 @@ type Traces struct {
 	http     *client.HTTP
 }
 
-// New starts sending: spans go out as they come, some together. Nothing is connected before the first one. The caller closes it. A file of TLS
+// New starts sending: spans go out as they come, some together. Nothing is connected before the first one. The caller closes it. A file of TLS or Auth
 // that cannot be used is a pipeline.EnvironmentError.
 func New(o Options) (*Traces, error) {
 	if o.Queue <= 0 {
@@ -81,7 +82,7 @@ func New(o Options) (*Traces, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := client.NewHTTP(client.HTTPOptions{Slots: 1, Header: o.Header, Secrets: o.Secrets, TLSFiles: files, Timeout: sendTimeout})
+	h, err := client.NewHTTP(client.HTTPOptions{Slots: 1, Header: o.Header, Secrets: o.Secrets, Auth: o.Auth, TLSFiles: files, Warn: o.WarnFile, Timeout: sendTimeout})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,7 @@ func (t *tracer) Begin(rec *pipeline.Record, made time.Time, chosen bool) engine
 	attrs = append(attrs, t.attrs...)
 	if t.kafka {
 		attrs = append(attrs, attribute.String("messaging.destination.name", rec.Topic),
-			attribute.Int("messaging.destination.partition.id", int(rec.Partition)), attribute.Int64("messaging.kafka.offset", rec.Offset))
+			attribute.String("messaging.destination.partition.id", strconv.Itoa(int(rec.Partition))), attribute.Int64("messaging.kafka.offset", rec.Offset))
 	} else {
 		attrs = append(attrs, attribute.String("penstock.position", rec.Position.String()))
 	}

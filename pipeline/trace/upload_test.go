@@ -120,3 +120,25 @@ func TestACollectorWithAnAuthorityOfItsOwn(t *testing.T) {
 		t.Errorf("of a file that is not there: %v", err)
 	}
 }
+
+// TestALogInFromAFile goes with the spans. One that is not there is said at once. That it is read again when it changes is the client's.
+func TestALogInFromAFile(t *testing.T) {
+	c := tracetest.Start(t)
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("hidden-token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bearer := func(path string) *client.Auth {
+		return &client.Auth{Bearer: &client.BearerAuth{TokenFile: settings.Path(path)}}
+	}
+	tr := open(t, c, func(o *Options) { o.Auth = bearer(file) })
+	spans(tr, 1)
+	flush(t, tr)
+	if h := c.Headers(); len(h) != 1 || h[0].Get("Authorization") != "Bearer hidden-token" {
+		t.Errorf("%v", h)
+	}
+	_, err := New(Options{Endpoint: c.URL, Auth: bearer("not-there")})
+	if away := (*pipeline.EnvironmentError)(nil); !errors.As(err, &away) {
+		t.Errorf("of a file that is not there: %v", err)
+	}
+}

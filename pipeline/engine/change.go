@@ -183,18 +183,18 @@ func (c *Change) newSinks(old *chain) (all []*sink) {
 }
 
 // Commit has the pipeline go on with the new parts, and closes those that are not used any more, which it does not wait for. It cannot
-// fail, and may be called once, by the goroutine that has called Prepare or after it. If the pipeline has been told to stop meanwhile it ends with the old
-// parts.
-func (c *Change) Commit() {
+// fail, and may be called once, by the goroutine that has called Prepare or after it. It gives false when the pipeline has been told to stop meanwhile: then
+// it ends with the old parts, and Commit has done what Cancel does.
+func (c *Change) Commit() bool {
 	if c.done {
-		return
+		return false
 	}
 	p, r := c.p, c.rest
 	r.mu.Lock()
 	if r.void {
 		r.mu.Unlock()
 		c.Cancel()
-		return
+		return false
 	}
 	c.done = true
 	old := p.chain()
@@ -234,6 +234,7 @@ func (c *Change) Commit() {
 	c.closeUnused(old, c.chain) // before the run may end, which waits for that
 	r.end(p.fill)
 	p.changes.busy.Unlock()
+	return true
 }
 
 // Cancel has the pipeline go on with the parts that it has, and closes the new ones, which it does not wait for. After Commit, or

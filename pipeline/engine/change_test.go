@@ -303,7 +303,9 @@ func TestAStopWinsOverAChange(t *testing.T) {
 					stop(p, cancel)
 					if prepared {
 						synctest.Wait()
-						c.Commit()
+						if c.Commit() {
+							t.Error("Commit says that the new parts run")
+						}
 					} else if err := <-got; !errors.Is(err, ErrStopping) {
 						t.Errorf("Prepare: %v", err)
 					}
@@ -338,7 +340,9 @@ func TestAChangeAtAnOddTime(t *testing.T) {
 		if _, err := p.Prepare(t.Context(), partsOf("1", 0, sink)); !errors.Is(err, ErrChanging) {
 			t.Errorf("beside another: %v", err)
 		}
-		c.Commit()
+		if !c.Commit() || c.Commit() {
+			t.Error("Commit says that the new parts do not run, or do again")
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

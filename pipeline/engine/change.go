@@ -59,7 +59,8 @@ type Change struct {
 }
 
 // Prepare makes everything ready for the pipeline to go on with other parts. It checks them, opens the new sinks, and brings
-// the pipeline to rest: no record begins any more, and those that have begun get their outcome. It blocks until then, at most until ctx ends. A
+// the pipeline to rest: no record begins any more, and those that have begun get their outcome, but for those at sinks that store nothing and are taken
+// away: the sinks in their place get them (parting.go). It blocks until then, at most until ctx ends. A
 // component that the running parts have too is kept as it is; a sink that is kept has the same settings but for its When. The order, the key and
 // all else of the options stay.
 //
@@ -104,7 +105,7 @@ func (p *Pipeline) Prepare(ctx context.Context, parts Parts) (_ *Change, err err
 	if err := p.openSinks(ctx, c.newSinks(old)); err != nil {
 		return nil, err
 	}
-	if c.rest, err = p.toRest(ctx, old.parted(c.chain)); err != nil {
+	if c.rest, err = p.toRest(ctx, c.chain); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -226,7 +226,7 @@ func TestAChangeOfWhatDoesNotRest(t *testing.T) {
 		began := time.Now()
 		_, err := p.Prepare(ctx, partsOf("1", 0, sink))
 		var late *NotAtRestError
-		if !errors.As(err, &late) || late.InFlight == 0 || !strings.Contains(late.Holder, "nobody listens") || time.Since(began) != 10*time.Second {
+		if !errors.As(err, &late) || late.InFlight == 0 || !strings.Contains(late.Holder, "nobody listens") || late.Failing != "out" || time.Since(began) != 10*time.Second {
 			t.Fatalf("%v after %s", err, time.Since(began))
 		}
 		if _, err := p.Prepare(ctx, partsOf("1", 0, sink)); !errors.As(err, &late) { // it may be asked for again

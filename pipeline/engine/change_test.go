@@ -226,7 +226,7 @@ func TestAChangeOfWhatDoesNotRest(t *testing.T) {
 		began := time.Now()
 		_, err := p.Prepare(ctx, partsOf("1", 0, sink))
 		var late *NotAtRestError
-		if !errors.As(err, &late) || late.InFlight == 0 || !strings.Contains(late.Holder, "nobody listens") || time.Since(began) != 10*time.Second {
+		if !errors.As(err, &late) || late.InFlight == 0 || !strings.Contains(late.Holder, "nobody listens") || late.Failing != "out" || time.Since(began) != 10*time.Second {
 			t.Fatalf("%v after %s", err, time.Since(began))
 		}
 		if _, err := p.Prepare(ctx, partsOf("1", 0, sink)); !errors.As(err, &late) { // it may be asked for again
@@ -303,7 +303,9 @@ func TestAStopWinsOverAChange(t *testing.T) {
 					stop(p, cancel)
 					if prepared {
 						synctest.Wait()
-						c.Commit()
+						if c.Commit() {
+							t.Error("Commit says that the new parts run")
+						}
 					} else if err := <-got; !errors.Is(err, ErrStopping) {
 						t.Errorf("Prepare: %v", err)
 					}
@@ -338,7 +340,9 @@ func TestAChangeAtAnOddTime(t *testing.T) {
 		if _, err := p.Prepare(t.Context(), partsOf("1", 0, sink)); !errors.Is(err, ErrChanging) {
 			t.Errorf("beside another: %v", err)
 		}
-		c.Commit()
+		if !c.Commit() || c.Commit() {
+			t.Error("Commit says that the new parts do not run, or do again")
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

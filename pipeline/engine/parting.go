@@ -115,6 +115,27 @@ func (r *rest) stay() {
 	}
 }
 
+// failing names a sink that stores nothing and that the next chain has too; "": none, or it would not help to take it away.
+func (c *chain) failing(next *chain) string {
+	if c.route.p.opts.Transactor != nil {
+		return ""
+	}
+	for _, s := range c.allSinks() {
+		if next.sinkOf(s.conf.Sink) == nil {
+			continue
+		}
+		for _, q := range s.allQueues() {
+			q.mu.Lock()
+			fails := q.fails
+			q.mu.Unlock()
+			if fails > 0 {
+				return s.conf.Name
+			}
+		}
+	}
+	return ""
+}
+
 // park ends the writer if its sink is to part with what it cannot store, and it could not.
 func (q *sinkQueue) park() bool {
 	if !q.s.parting.is() {
@@ -343,7 +364,11 @@ func (c *Change) tellHanded(told map[parted]int) {
 	}
 	for s, n := range told {
 		to := "where the conditions of the other sinks say"
-		if s.to != nil {
+		switch {
+		case s.to == nil:
+		case s.to.conf.Name == s.from.conf.Name:
+			to = "to the one that takes its place"
+		default:
 			to = "to the sink " + s.to.conf.Name
 		}
 		c.p.events.Log().Info().Msg(fmt.Sprintf("%d records that the sink %s has not stored go %s", n, s.from.conf.Name, to))

@@ -67,6 +67,7 @@ type NotAtRestError struct {
 	Running  int           // calls that had not returned
 	After    time.Duration // how long it had been waited
 	Holder   string        // what held the record that had been there longest; "": not known
+	Failing  string        // a sink that stores nothing, and that the change keeps; "": none
 }
 
 func (e *NotAtRestError) Error() string {
@@ -81,13 +82,16 @@ func (e *NotAtRestError) Error() string {
 	if e.Holder != "" {
 		text += "; the oldest: " + e.Holder
 	}
+	if e.Failing != "" {
+		text += "; the sink " + e.Failing + " stores nothing and is kept: parts in which it is another, or gone, could be applied"
+	}
 	return text
 }
 
 // toRest brings the pipeline to rest, or says why it is not. What sinks hold that are taken away need not be stored (parting.go).
-func (p *Pipeline) toRest(ctx context.Context, taken []parted) (*rest, error) {
+func (p *Pipeline) toRest(ctx context.Context, next *chain) (*rest, error) {
 	began := time.Now()
-	r := &rest{there: make(chan struct{}), over: make(chan struct{}), parted: taken}
+	r := &rest{there: make(chan struct{}), over: make(chan struct{}), parted: p.chain().parted(next)}
 	p.resting.Add(1)
 	defer p.resting.Add(-1)
 	p.fill.held.Store(r)
@@ -117,7 +121,7 @@ func (p *Pipeline) toRest(ctx context.Context, taken []parted) (*rest, error) {
 		case <-ctx.Done():
 			r.end(p.fill)
 			c := p.meter.read()
-			return nil, &NotAtRestError{InFlight: c.InFlight, Running: p.chain().running(), After: time.Since(began), Holder: p.holder()}
+			return nil, &NotAtRestError{InFlight: c.InFlight, Running: p.chain().running(), After: time.Since(began), Holder: p.holder(), Failing: p.chain().failing(next)}
 		}
 		if p.read.ctx.Err() != nil {
 			r.end(p.fill)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,6 +170,46 @@ func TestALaneStaysPausedOverAChange(t *testing.T) {
 		}
 		for lane := range int32(2) {
 			ascending(t, fmt.Sprint("lane ", lane), sink.offsets(lane), 400)
+		}
+	})
+}
+
+// A pipeline that does not come to rest says what holds it up: a batch of a lane that is paused does not, though it has waited longer.
+func TestWhatIsPausedDoesNotHoldUpAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, out := &memory{lanes: 2, records: 40, batch: 1, reopens: true}, &collect{}
+		hangs := does(func(ctx context.Context, rec *pipeline.Record) error {
+			if rec.Partition == 1 {
+				pause(ctx, time.Hour)
+			}
+			return nil
+		})
+		parts := Parts{
+			Steps: []Step{{Name: "count", Stage: slowly(0)}, {Name: "ask", Stage: hangs, Workers: 2, Wait: &Wait{Timeout: 2 * time.Hour, Deadline: 3 * time.Hour}}},
+			Sinks: []Output{{Name: "out", Sink: out}},
+		}
+		p := mustNew(t, withParts(Options{Source: src}, parts))
+		p.Pause()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		time.Sleep(time.Second)
+		if err := p.PauseLane("t/0"); err != nil {
+			t.Fatal(err)
+		}
+		p.Resume()
+		time.Sleep(time.Second)
+		soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := p.Prepare(soon, parts)
+		var late *NotAtRestError
+		if !errors.As(err, &late) || !strings.Contains(late.Holder, "ask: attempt 1") || late.InFlight != 2 {
+			t.Errorf("Prepare: %v", err)
+		}
+		stop()
+		var abandoned *AbandonedError
+		if err := <-done; !errors.As(err, &abandoned) || !strings.Contains(abandoned.Holder, "ask: attempt 1") {
+			t.Errorf("Run: %v", err)
 		}
 	})
 }

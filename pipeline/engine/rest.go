@@ -107,9 +107,9 @@ func (p *Pipeline) toRest(ctx context.Context) (*rest, error) {
 			r.end(p.fill)
 			return nil, ErrStopping
 		case <-ctx.Done():
-			r.end(p.fill)
-			c := p.meter.read()
-			return nil, &NotAtRestError{InFlight: c.InFlight, Running: p.chain().running(), After: time.Since(began), Holder: p.holder()}
+			late := &NotAtRestError{InFlight: p.meter.read().InFlight, Running: p.chain().running(), After: time.Since(began), Holder: p.holder()}
+			r.end(p.fill) // behind the count: what begins now has held up nothing
+			return nil, late
 		}
 		if p.read.ctx.Err() != nil {
 			r.end(p.fill)

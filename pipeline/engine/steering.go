@@ -280,20 +280,20 @@ func (s *Step) allows(n int) error {
 }
 
 // Skip implements [Controller].
-func (p *Pipeline) Skip(key []byte) error { return p.steer.skip(p.chain(), skipKey(key), true) }
+func (p *Pipeline) Skip(key []byte) error { return p.steer.skip(p.chain, skipKey(key), true) }
 
 // Unskip implements [Controller].
-func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(p.chain(), skipKey(key), false) }
+func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(p.chain, skipKey(key), false) }
 
 // SkipRecord implements [Controller].
 func (p *Pipeline) SkipRecord(at pipeline.Position) error {
 	if !slices.ContainsFunc(p.lanes.all(), func(l *lane) bool { return l.mayHave(at) }) {
 		return fmt.Errorf("skipping %s: %w", at, ErrNoLane)
 	}
-	return p.steer.skip(p.chain(), skipAt(at), true)
+	return p.steer.skip(p.chain, skipAt(at), true)
 }
 
 // UnskipRecord implements [Controller].
 func (p *Pipeline) UnskipRecord(at pipeline.Position) {
-	_ = p.steer.skip(p.chain(), skipAt(at), false)
+	_ = p.steer.skip(p.chain, skipAt(at), false)
 }

@@ -174,6 +174,57 @@ func TestALaneStaysPausedOverAChange(t *testing.T) {
 	})
 }
 
+// While the pipeline has ended lanes itself, to come to rest, they can be named as ever: paused, and resumed, and their records skipped.
+func TestALaneIsPausedInAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, sink := &memory{lanes: 2, records: 400, batch: 100, reopens: true}, &collect{}
+		old, fresh := partsOf("0", 5*time.Second, sink), partsOf("1", time.Millisecond, sink)
+		old.DeadLetter.Sink = &collect{}
+		fresh.DeadLetter.Sink = old.DeadLetter.Sink
+		p, done := start(t, t.Context(), withParts(Options{Source: src, CommitEvery: time.Second}, old))
+		time.Sleep(time.Second)
+		changed := make(chan struct{})
+		go func() {
+			defer close(changed)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			mustChangeBy(ctx, t, p, fresh)
+		}()
+		time.Sleep(11 * time.Second) // the lanes are ended after 10
+		if !over(src.lane(0)) && !src.lane(0).isEnding() {
+			t.Fatal("the lane is not on its way")
+		}
+		skipped := pipeline.Position{Topic: "t", Partition: 1, Offset: 399}
+		for name, err := range map[string]error{
+			"pausing": p.PauseLane("t/0"), "pausing another": p.PauseLane("t/1"), "resuming it": p.ResumeLane("t/1"), "skipping": p.SkipRecord(skipped),
+		} {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := p.PauseLane("t/7"); !errors.Is(err, ErrNoLane) {
+			t.Errorf("pausing what there is not: %v", err)
+		}
+		if s := p.Snapshot(); fmt.Sprint(s.PausedLanes) != "[t/0]" {
+			t.Errorf("paused on the way: %v", s.PausedLanes)
+		}
+		<-changed
+		time.Sleep(time.Minute)
+		s := p.Snapshot()
+		if fmt.Sprint(s.PausedLanes) != "[t/0]" || src.mark(1) != 400 || src.mark(0) == 400 || s.Rejected != 1 {
+			t.Errorf("paused: %v, marks %d, %d, %d rejected", s.PausedLanes, src.mark(0), src.mark(1), s.Rejected)
+		}
+		if err := p.ResumeLane("t/0"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		ascending(t, "lane 0", sink.offsets(0), 400)
+		ascending(t, "lane 1", sink.offsets(1), 399)
+	})
+}
+
 // A pipeline that does not come to rest says what holds it up: a batch of a lane that is paused does not, though it has waited longer.
 func TestWhatIsPausedDoesNotHoldUpAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -147,12 +147,19 @@ func (p *Pipeline) whenSlow(ctx context.Context, began time.Time) *time.Timer {
 
 // handBackLanes ends the lanes of which records are under way. It does not wait for that.
 func (p *Pipeline) handBackLanes() {
+	var busy, come []*lane
 	for _, l := range p.lanes.all() {
 		l.mu.Lock()
-		busy := l.inFlight > 0
-		l.mu.Unlock()
-		if busy {
-			p.spawn(func() { _, _ = l.End(p.work.ctx) }) // a commit that fails is reported, and what it would have passed is read again
+		if l.inFlight > 0 {
+			busy = append(busy, l)
+			if !l.ending { // who has ended it else does not open it again
+				come = append(come, l)
+			}
 		}
+		l.mu.Unlock()
+	}
+	p.steer.sentBack(come)
+	for _, l := range busy {
+		p.spawn(func() { _, _ = l.End(p.work.ctx) }) // a commit that fails is reported, and what it would have passed is read again
 	}
 }

@@ -258,8 +258,39 @@ func TestADrainThatLeavesWork(t *testing.T) {
 			if last := s.last(t); last["reason"] != "drain_timeout" {
 				t.Errorf("%s: %v", name, last)
 			}
+			for _, l := range s.log.lines(t) {
+				if l["event_name"] == "process.stopping" && l["reason"] != "drain_timeout" {
+					t.Errorf("%s: %v", name, l)
+				}
+			}
 		})
 	}
+}
+
+// TestADrainThatLeavesWorkEndsNoOther: with --fail-fast the first failure ends all, and a drain that leaves work is none.
+func TestADrainThatLeavesWorkEndsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSteered(&fakeRunner{drains: time.Second, drained: &engine.AbandonedError{Abandoned: 2}})
+		s, do := steer(r, newSteered(&fakeRunner{drains: time.Second}))
+		s.failFast = true
+		if said := do(admin.Command{Verb: "drain", Pipeline: "p0"}); !strings.HasPrefix(said, "failed: draining p0: ") {
+			t.Error(said)
+		}
+		if said := do(admin.Command{Verb: "pause", Pipeline: "p1"}); said != "running > paused" && said != "> paused" {
+			t.Errorf("the other one: %s", said)
+		}
+		if said := do(admin.Command{Verb: "drain", Pipeline: "p1"}); said != "> stopped" {
+			t.Error(said)
+		}
+		if code, _ := s.end(); code != exitAbandoned {
+			t.Errorf("exit code %d", code)
+		}
+		for _, l := range s.log.lines(t) {
+			if l["event_name"] == "process.stopping" && l["reason"] != "drain_timeout" {
+				t.Errorf("%v", l)
+			}
+		}
+	})
 }
 
 // TestCommandsAtTheWrongTime: before the pipelines run, and from a signal on, nothing is taken; a command that is under way holds up the end for a second at

@@ -199,6 +199,9 @@ func restarted(in *instance, all *statsAnswer) bool {
 	return false
 }
 
+// notConnected is what is said of a source of which nobody tells why it is not connected.
+const notConnected = "the source is not connected"
+
 func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 	s := e.store
 	v := &Pipeline{
@@ -209,7 +212,7 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 	}
 	v.Away = a.Source.Away
 	if v.Away == "" && a.Source.Connected != nil && !*a.Source.Connected && a.State == "running" {
-		v.Away = "the source is not connected"
+		v.Away = notConnected
 	}
 	for _, h := range a.Stalled {
 		v.Notes = append(v.Notes, h.Says)

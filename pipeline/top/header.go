@@ -194,6 +194,19 @@ func (d *drawing) totals() {
 	d.y++
 }
 
+// away says that the source is not connected, and why, where that is known.
+func (p *Pipeline) away() string {
+	if p.Away == notConnected {
+		return notConnected
+	}
+	return notConnected + ": " + p.Away
+}
+
+// leftOut says how much found no room.
+func (v *View) leftOut() string {
+	return whole(int64(v.LeftOut)) + " figures found no room and are left out"
+}
+
 // mostAlerts is how many lines of what is wrong there are at most.
 const mostAlerts = 3
 
@@ -214,14 +227,14 @@ func (d *drawing) alerts() {
 		all = append(all, d.p.Error)
 	}
 	if d.p.Away != "" {
-		all = append(all, "the source is not connected: "+d.p.Away)
+		all = append(all, d.p.away())
 	}
 	all = append(all, d.p.Notes...)
 	if d.v.Problem != "" {
 		all = append(all, d.v.Problem)
 	}
 	if d.v.LeftOut > 0 {
-		all = append(all, fmt.Sprintf("%d figures found no room and are left out", d.v.LeftOut))
+		all = append(all, d.v.leftOut())
 	}
 	var lines []string
 	for _, text := range all {

@@ -70,6 +70,9 @@ func (p *process) tryReload(ctx context.Context, load func() (*config.Set, error
 	if err == nil {
 		err = p.holdStill(ctx, all)
 	}
+	if err != nil && ctx.Err() != nil { // what was given up for that says less
+		err = notNow("the process is stopping")
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,12 +141,18 @@ func (p *process) build(set *config.Set, before *configured, differences []confi
 		k := slices.IndexFunc(p.pipelines, func(m *managedPipeline) bool { return m.name == file.Name })
 		m := p.pipelines[k]
 		now := m.runs.Load()
-		over := now == nil || m.hasEnded() // what it refers to does not matter to it any more
+		over := now == nil || m.hasEnded() || m.drained.Load() // what it refers to does not matter to it any more
 		if d.IsNone() && (over || !slices.ContainsFunc(file.Stages, func(s config.Stage) bool { return s.Kind.Refers })) {
 			continue
 		}
 		if now == nil {
 			return all, fmt.Errorf("%s: the pipeline %s has not started, and a reload does not start it: restart the process", file.File, file.Name)
+		}
+		if m.hasEnded() {
+			return all, fmt.Errorf("%s: the pipeline %s has ended, and a reload does not start it again: restart the process, or leave what its file says of it as it was", file.File, file.Name)
+		}
+		if err := p.goesOn(m.name); err != nil {
+			return all, err
 		}
 		a, err := assemble(file, p.events, now.budget, now.rates, standIns{source: now.options.Source, kept: kept(file, d, now)})
 		if err != nil {

@@ -119,9 +119,11 @@ func (p *Pipeline) toRest(ctx context.Context, next *chain) (*rest, error) {
 			r.end(p.fill)
 			return nil, ErrStopping
 		case <-ctx.Done():
-			r.end(p.fill)
-			c := p.meter.read()
-			return nil, &NotAtRestError{InFlight: c.InFlight, Running: p.chain().running(), After: time.Since(began), Holder: p.holder(), Failing: p.chain().failing(next)}
+			late := &NotAtRestError{
+				InFlight: p.meter.read().InFlight, Running: p.chain().running(), After: time.Since(began), Holder: p.holder(), Failing: p.chain().failing(next),
+			}
+			r.end(p.fill) // behind the count: what begins now has held up nothing
+			return nil, late
 		}
 		if p.read.ctx.Err() != nil {
 			r.end(p.fill)
@@ -164,12 +166,19 @@ func halfOf(ctx context.Context, began time.Time, most time.Duration) time.Durat
 
 // handBackLanes ends the lanes of which records are under way. It does not wait for that.
 func (p *Pipeline) handBackLanes() {
+	var busy, come []*lane
 	for _, l := range p.lanes.all() {
 		l.mu.Lock()
-		busy := l.inFlight > 0
-		l.mu.Unlock()
-		if busy {
-			p.spawn(func() { _, _ = l.End(p.work.ctx) }) // a commit that fails is reported, and what it would have passed is read again
+		if l.inFlight > 0 {
+			busy = append(busy, l)
+			if !l.ending { // who has ended it else does not open it again
+				come = append(come, l)
+			}
 		}
+		l.mu.Unlock()
+	}
+	p.steer.sentBack(come)
+	for _, l := range busy {
+		p.spawn(func() { _, _ = l.End(p.work.ctx) }) // a commit that fails is reported, and what it would have passed is read again
 	}
 }

@@ -45,6 +45,7 @@ function build(box, shape, choose) {
   sheet.style.width = shape.width + 'px';
   sheet.style.height = shape.height + 'px';
   box.replaceChildren(sheet);
+  box.scrollLeft = down ? (box.scrollWidth - box.clientWidth) / 2 : 0; // the source is in the middle, where records come from above
 }
 
 function place(e, n) {
@@ -111,7 +112,8 @@ function fill(e, n, p, view, chosen) {
 }
 
 /** marked says in words what is special about a part; the colour beside it says nothing else. */
-function marked(p, view) {
+export function marked(p, view) {
+  if (p.role === 'source') return markedSource(view);
   if (p.stalled) return `stalled for ${lasting(p.stalled.since_ms)}`;
   if (p.circuits_open) return `breaker open to ${p.circuits_open}`;
   if (view.bottleneck_step === p.name) return 'bottleneck';
@@ -120,11 +122,16 @@ function marked(p, view) {
   return '';
 }
 
+function markedSource(view) {
+  if (view.source.connected === false && !view.over) return 'not connected';
+  return view.backpressure && view.backpressure !== 'ok' ? `back pressure ${view.backpressure}` : '';
+}
+
 function fillSource(rates, more, waits, mark, view) {
   say(rates, `${rate(view.rateIn)} /s`);
   say(more, view.lag === undefined ? 'no lag known' : `lag ${count(view.lag)}` + (view.lagAge > 0 ? ` · ${lasting(view.lagAge)}` : ''));
   say(waits, view.partitions.length ? `${view.partitions.length} partition${view.partitions.length === 1 ? '' : 's'}` : '');
-  say(mark, view.source.connected === false ? 'not connected' : view.backpressure && view.backpressure !== 'ok' ? `back pressure ${view.backpressure}` : '');
+  say(mark, markedSource(view));
 }
 
 /** queue says how full it is in front of a step. */

@@ -72,7 +72,7 @@ function show() {
   views.head(view, version, frames.names.length > 1);
   views.pipelines(frames, chosen);
   views.tiles(view);
-  views.parts(view, openPanel);
+  views.parts(view, shape, openPanel);
   views.partitions(view);
   if (shape) draw(shape, view, node?.id, openPanel);
   ask(view);

@@ -7,9 +7,11 @@ import { count, lasting, percent, rate, took, unknown } from './words.js';
 const narrow = 720; // below this many pixels records go down and not to the right
 const smallest = 0.8; // a graph is made smaller to fit, but not smaller than this: then it has further rows
 
+const roomIn = box => box.clientWidth - 4; // without its padding
+
 /** wanted says which drawing fits the window. */
 export function wanted() {
-  const room = $('graph').clientWidth;
+  const room = roomIn($('graph'));
   return room < narrow ? 'direction=down' : 'direction=right&width=' + Math.floor(room / smallest / 40) * 40;
 }
 
@@ -19,13 +21,14 @@ let drawn = '';
 
 /** draw makes the drawing of a pipeline; where nothing has changed it only moves the figures. */
 export function draw(shape, view, chosen, choose) {
-  const box = $('graph'), key = JSON.stringify(shape);
-  if (drawn !== key) {
+  const box = $('graph'), key = JSON.stringify(shape), fresh = drawn !== key;
+  if (fresh) {
     drawn = key;
     build(box, shape, choose);
   }
-  const scale = Math.min(1, Math.max(smallest, box.clientWidth / shape.width));
+  const scale = Math.min(1, Math.max(smallest, roomIn(box) / shape.width));
   box.firstElementChild.style.zoom = scale;
+  if (fresh) box.scrollLeft = goesDown() ? (box.scrollWidth - box.clientWidth) / 2 : 0; // what records go down by stands in the middle
   const parts = new Map(view.parts.map(p => [p.id, p]));
   for (const n of shape.nodes) {
     if (n.role === 'router') continue;
@@ -45,7 +48,6 @@ function build(box, shape, choose) {
   sheet.style.width = shape.width + 'px';
   sheet.style.height = shape.height + 'px';
   box.replaceChildren(sheet);
-  box.scrollLeft = down ? (box.scrollWidth - box.clientWidth) / 2 : 0; // the source is in the middle, where records come from above
 }
 
 function place(e, n) {
@@ -74,7 +76,7 @@ function way(e, i, a, b, down, all) {
   let at = down ? { x: x2 + 6, y: y2 - 12, 'text-anchor': 'start' } : { x: mx - 2, y: my - 9, 'text-anchor': 'middle' };
   if (!down && x2 <= x1) { // to the next row: between the two rows
     const k = all.indexOf(b), between = (Math.max(...all.slice(0, k).map(n => n.y + n.h)) + Math.min(...all.slice(k).map(n => n.y))) / 2;
-    d = `M${x1} ${y1}c30 0 30 ${between - y1} 0 ${between - y1}L${x2} ${between}C${x2 - 24} ${between} ${x2 - 24} ${y2} ${x2 - 2} ${y2}`;
+    d = `M${x1} ${y1}c26 0 26 ${between - y1} 0 ${between - y1}L${x2} ${between}C${x2 - 24} ${between} ${x2 - 24} ${y2} ${x2 - 2} ${y2}`;
     at = { x: mx, y: between - 5, 'text-anchor': 'middle' };
   }
   return svg('g', { class: e.rejected ? 'way rejected' : 'way', 'data-way': i }, svg('path', { d, 'marker-end': 'url(#arrow)' }), svg('text', at));

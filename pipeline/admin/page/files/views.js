@@ -42,7 +42,7 @@ export function tiles(v) {
     ['in', rate(v.rateIn) + ' /s', `${count(v.records_in_total)} in all`],
     ['out', rate(v.rateOut) + ' /s', `${count(v.records_out_total)} in all`],
     ['lag', v.lag === undefined ? unknown : count(v.lag), v.lagAge > 0 ? `${lasting(v.lagAge)} behind` : v.lag === 0 ? 'nothing behind' : 'age not known'],
-    ['end to end, p99', took(v.e2e.p99), `p50 ${took(v.e2e.p50)}, p95 ${took(v.e2e.p95)}`],
+    ['end to end, p99', took(v.e2e.p99), `p50 ${took(v.e2e.p50)}, p95 ${took(v.e2e.p95)}`.replaceAll(/(?<!,) /g, '\u00a0')],
     ['in flight', count(v.inflight), `oldest ${v.inflight > 0 ? took(v.oldest_inflight_ms) : unknown}`],
     ['errors', rate(v.rateErrors) + ' /s', `${count(v.errors_total)} in all`],
     ['rejected', count(v.rejected_total), v.dead ? `${count(v.dead_letters_total)} dead letters` : 'no dead letters'],

@@ -125,7 +125,13 @@ func expand(paths []string) ([]string, Problems) {
 			if len(inside) == 0 {
 				fail(i, name, "the folder holds no pipeline file", "pipeline files end in .yaml or .yml")
 			}
-			files = append(files, inside...)
+			for _, file := range inside {
+				if info, err := os.Stat(file); err == nil && !info.IsDir() && !info.Mode().IsRegular() { // to open a pipe waits for who writes to it
+					fail(i, file, "reading the file: it is no plain file", "name it by itself if it is to be read, or move it out of the folder")
+					continue
+				}
+				files = append(files, file)
+			}
 		case !info.Mode().IsRegular() && info.Mode()&os.ModeNamedPipe == 0 && info.Mode()&os.ModeCharDevice == 0:
 			fail(i, name, "reading the file: it is no plain file", "")
 		default:

@@ -18,6 +18,7 @@ type Traces struct {
 	Hosts         client.Hosts               `yaml:"hosts" commas:"true" doc:"servers that calls over HTTP tell of the trace (headers traceparent and tracestate): names, *.name, *, with or without a port; one, or several. Without it: those that the file names, and none that a record or a page has chosen"`
 	Headers       map[string]string          `yaml:"headers" doc:"headers of the requests to the collector"`
 	SecretHeaders map[string]settings.Secret `yaml:"secret_headers" doc:"headers of the requests to the collector whose values never show, like Authorization"`
+	TLS           client.TLS                 `yaml:"tls" doc:"how the collector is checked, and who this side is"`
 	Service       string                     `yaml:"service" doc:"service.name of the spans"`
 	Queue         int                        `yaml:"queue" min:"1" max:"1000000" doc:"spans that may wait to be sent; what is more is dropped and counted"`
 }

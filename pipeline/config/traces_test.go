@@ -32,6 +32,11 @@ func TestTracesOfSeveralFiles(t *testing.T) {
 	if got := found(dir, err); got != want {
 		t.Errorf("found\n%s\nwant\n%s", got, want)
 	}
+	half := put(t, map[string]string{"e.yaml": named("e") + "traces: {endpoint: \"https://127.0.0.1:4318\", tls: {cert: own.pem}}\n"})
+	_, err = loader().Load(filepath.Join(half, "e.yaml"))
+	if got, want := found(half, err), "e.yaml:6:46: tls: cert and key belong together: give both or none"; got != want {
+		t.Errorf("found\n%s\nwant\n%s", got, want)
+	}
 	if set := mustLoad(t, loader(), filepath.Join(dir, "d.yaml")); set.Process.Traces != nil {
 		t.Errorf("%s traces without being asked to", fmt.Sprint(set.Process.Traces))
 	}

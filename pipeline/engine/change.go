@@ -104,7 +104,7 @@ func (p *Pipeline) Prepare(ctx context.Context, parts Parts) (_ *Change, err err
 	if err := p.openSinks(ctx, c.newSinks(old)); err != nil {
 		return nil, err
 	}
-	if c.rest, err = p.toRest(ctx); err != nil {
+	if c.rest, err = p.toRest(ctx, old.parted(c.chain)); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -200,14 +200,7 @@ func (c *Change) Commit() {
 	old := p.chain()
 	old.first.close()
 	old.waitForSteps()
-	for _, s := range old.allSinks() {
-		if c.chain.sinkOf(s.conf.Sink) == nil {
-			s.crew.Wait()
-			for _, l := range p.lanes.all() {
-				s.forgetLane(l)
-			}
-		}
-	}
+	handed := c.takeAway(old)
 	now := time.Now()
 	c.chain.countOn(old, now)
 	p.changes.staff.Lock()
@@ -231,6 +224,7 @@ func (c *Change) Commit() {
 		c.plan.rejects.forbid()
 	}
 	p.fill.out, p.fill.keys = c.chain.first, c.plan.keys
+	c.handOver(handed)
 	c.chain.start()
 	if p.phase.stopsEarly.Load() || p.work.isOver() {
 		c.chain.stopEarly()

@@ -28,6 +28,8 @@ type rest struct {
 	over  chan struct{} // closed when it may go on
 	once  sync.Once     // closes there
 
+	parted []parted // sinks that are taken away
+
 	mu   sync.Mutex // held while the chain is replaced
 	void bool       // the pipeline stops: nothing is replaced any more
 }
@@ -48,11 +50,13 @@ func (f *filler) rest(r *rest) {
 	r.mu.Lock() // not while the chain is replaced
 	r.void = true
 	r.mu.Unlock()
+	r.stay()
 	f.held.CompareAndSwap(r, nil)
 }
 
 // end lets the filler go on.
 func (r *rest) end(f *filler) {
+	r.stay()
 	f.held.CompareAndSwap(r, nil)
 	close(r.over)
 }
@@ -80,10 +84,10 @@ func (e *NotAtRestError) Error() string {
 	return text
 }
 
-// toRest brings the pipeline to rest, or says why it is not.
-func (p *Pipeline) toRest(ctx context.Context) (*rest, error) {
+// toRest brings the pipeline to rest, or says why it is not. What sinks hold that are taken away need not be stored (parting.go).
+func (p *Pipeline) toRest(ctx context.Context, taken []parted) (*rest, error) {
 	began := time.Now()
-	r := &rest{there: make(chan struct{}), over: make(chan struct{})}
+	r := &rest{there: make(chan struct{}), over: make(chan struct{}), parted: taken}
 	p.resting.Add(1)
 	defer p.resting.Add(-1)
 	p.fill.held.Store(r)
@@ -93,6 +97,8 @@ func (p *Pipeline) toRest(ctx context.Context) (*rest, error) {
 	}
 	handBack := p.whenSlow(ctx, began)
 	defer handBack.Stop()
+	part := time.NewTimer(halfOf(ctx, began, p.opts.Drain))
+	defer part.Stop()
 	look := time.NewTicker(restLook)
 	defer look.Stop()
 	there := r.there
@@ -103,6 +109,8 @@ func (p *Pipeline) toRest(ctx context.Context) (*rest, error) {
 		case <-look.C:
 		case <-handBack.C:
 			p.handBackLanes()
+		case <-part.C:
+			r.part()
 		case <-p.read.done:
 			r.end(p.fill)
 			return nil, ErrStopping
@@ -116,7 +124,7 @@ func (p *Pipeline) toRest(ctx context.Context) (*rest, error) {
 			return nil, ErrStopping
 		}
 		switch {
-		case there != nil || !p.isIdle():
+		case there != nil || !p.isIdle() && !r.isParted(p):
 		case p.txn == nil || // a sink that is replaced is not left with an open transaction that it has written in
 			p.txn.isClosed() && !p.dirty():
 			return r, nil
@@ -134,15 +142,20 @@ func (p *Pipeline) isIdle() bool {
 
 // whenSlow gives a timer for when what has not begun is handed back: at half of the time that there is.
 func (p *Pipeline) whenSlow(ctx context.Context, began time.Time) *time.Timer {
-	by, ok := ctx.Deadline()
-	if !ok {
-		by = began.Add(p.opts.Drain)
-	}
-	t := time.NewTimer(by.Sub(began) / 2)
+	t := time.NewTimer(halfOf(ctx, began, p.opts.Drain))
 	if p.opts.readsOnce() || p.chain().firstWait == nil {
 		t.Stop()
 	}
 	return t
+}
+
+// halfOf gives half of the time that there is until ctx ends, or at most.
+func halfOf(ctx context.Context, began time.Time, most time.Duration) time.Duration {
+	by, ok := ctx.Deadline()
+	if !ok {
+		by = began.Add(most)
+	}
+	return by.Sub(began) / 2
 }
 
 // handBackLanes ends the lanes of which records are under way. It does not wait for that.

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,7 @@ const (
 	maxBatch  = 512                    // spans of a request
 	maxTries  = 5                      // of one batch
 	backoff   = 500 * time.Millisecond // before the second try; it doubles
-	fullEvery = time.Minute            // between two lines that say that there was no room
+	fullEvery = time.Minute            // between two lines that say that there was no room, or that some spans were refused
 )
 
 // A queue is the spans that wait to be sent. It is an sdk.SpanProcessor.
@@ -45,6 +46,7 @@ type queue struct {
 	crowded  atomic.Bool // a span has found no room since that was said
 	failing  bool        // the last batch was not taken; run's own
 	toldFull time.Time   // when it was said last that there was no room; run's own
+	toldPart time.Time   // when it was said last that some spans of a request were refused; run's own
 }
 
 func newQueue(o Options, out *otlptrace.Exporter) *queue {
@@ -156,6 +158,13 @@ func (q *queue) send(batch []sdk.ReadOnlySpan) {
 			q.works()
 			return
 		}
+		if some := (*refusedError)(nil); errors.As(err, &some) {
+			q.sent.Add(n - some.spans)
+			q.dropped.Add(some.spans)
+			q.works()
+			q.tellRefused()
+			return
+		}
 		_, final := pipeline.IsPermanent(err)
 		if final || try == maxTries || !q.sleep(max(wait, min(pipeline.RetryHint(err), 30*time.Second))) {
 			q.dropped.Add(n)
@@ -198,6 +207,15 @@ func (q *queue) tellFull() {
 	}
 	q.toldFull = time.Now()
 	q.options.Full(q.dropped.Load())
+}
+
+// tellRefused says that the collector takes not all spans of a request.
+func (q *queue) tellRefused() {
+	if q.options.Refused == nil || time.Since(q.toldPart) < fullEvery {
+		return
+	}
+	q.toldPart = time.Now()
+	q.options.Refused(q.dropped.Load())
 }
 
 func (q *queue) works() {

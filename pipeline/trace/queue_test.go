@@ -35,6 +35,7 @@ func (l *told) options(o *Options) {
 	o.Warn = func(err error, _ int64) { l.add("warn: " + err.Error()) }
 	o.Note = func(text string) { l.add(text) }
 	o.Full = func(dropped int64) { l.add(fmt.Sprint("no room, ", dropped)) }
+	o.Refused = func(dropped int64) { l.add(fmt.Sprint("refused, ", dropped)) }
 }
 
 func (l *told) add(line string) {
@@ -210,6 +211,7 @@ func TestAddress(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"http://127.0.0.1:4318":              "http://127.0.0.1:4318/v1/traces",
 		"http://127.0.0.1:4318/":             "http://127.0.0.1:4318/v1/traces",
+		"http://127.0.0.1:4318?team=a":       "http://127.0.0.1:4318/v1/traces?team=a",
 		"https://api.example/otlp/v1/traces": "https://api.example/otlp/v1/traces",
 		"127.0.0.1:4318":                     "",
 		"http://user:pass@host":              "",

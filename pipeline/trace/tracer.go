@@ -21,6 +21,8 @@ import (
 const (
 	// maxLinks is how many records the span of a Write names.
 	maxLinks = 128
+	// maxWriteLinks is how many Writes with others the span of a record names: one that fails is tried again without end.
+	maxWriteLinks = 16
 	// maxSpans is how many spans there are within that of one record: one that is split into thousands of parts has
 	// as many steps, and its trace could not be looked at.
 	maxSpans = 256
@@ -97,6 +99,7 @@ type record struct {
 	id      string
 	baggage string
 	spans   atomic.Int64 // within it, those that were left out included
+	writes  atomic.Int64 // with other traced records
 
 	once    sync.Once
 	headers []pipeline.Header // for messages that are sent of it

@@ -276,6 +276,8 @@ func reachAll(t *testing.T, b *browser) {
 		}
 	}
 	p.waitFor(`document.querySelector('.sheet').clientHeight > document.querySelector('.sheet').clientWidth`) // records go down
+	p.window(1280, 800, "light")
+	p.waitFor(`document.querySelector('.sheet').clientWidth > document.querySelector('.sheet').clientHeight`) // and to the right again
 	chooseTheme(t, p)
 	p.quiet()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -316,6 +317,27 @@ func (c *chain) countOn(old *chain, now time.Time) {
 			}
 		}
 	}
+	c.gone = old.gone
+	here := c.meters()
+	for _, m := range old.meters() {
+		if !slices.Contains(here, m) {
+			m.mu.Lock()
+			c.gone.errors += m.counts.Errors
+			c.gone.retries += m.counts.Retries
+			m.mu.Unlock()
+		}
+	}
+}
+
+// meters gives those of the steps and sinks, that of the dead letters too.
+func (c *chain) meters() (all []*meter) {
+	for _, s := range c.steps {
+		all = append(all, s.core().meter)
+	}
+	for _, s := range c.allSinks() {
+		all = append(all, s.meter)
+	}
+	return all
 }
 
 // staffLike has steps that take the place of one of their name and kind have as many workers as that one was given by command, where the

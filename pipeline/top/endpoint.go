@@ -210,6 +210,9 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 		CommitAgeMs: a.CommitAgeMs, OldestMs: a.OldestMs, Backpressure: a.Backpressure, Bottleneck: a.Bottleneck, ConfigHash: e.hash,
 		PausedBy: a.PausedBy, PausedLanes: a.PausedLanes, Skipped: a.Skipped,
 	}
+	if a.State == "stopped" || a.State == "failed" { // what it says is of its last interval
+		v.Backpressure, v.Bottleneck = "", ""
+	}
 	v.Away = a.Source.Away
 	if v.Away == "" && a.Source.Connected != nil && !*a.Source.Connected && a.State == "running" {
 		v.Away = notConnected

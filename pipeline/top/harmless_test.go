@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestTableIsHarmless: the state, who has paused it, the back pressure and the hash of the file are texts of a log, too.
@@ -110,5 +111,30 @@ func TestASourceThatIsAwayIsSaidOnce(t *testing.T) {
 		if text := Draw(v, &Looking{Tab: TabPartitions}, 100, 30).Text(); !strings.Contains(text, want) {
 			t.Errorf("it does not say %q:\n%s", want, text)
 		}
+	}
+}
+
+// TestNothingHoldsUpWhatHasEnded: the process goes on to say what was last, as when others of its pipelines run.
+func TestNothingHoldsUpWhatHasEnded(t *testing.T) {
+	for _, state := range []string{"stopped", "failed"} {
+		p := &process{started: "2026-11-20T11:00:00Z", in: 100, more: `"state":"` + state + `","backpressure":"high","bottleneck_step":"map",`}
+		s := NewStore("x", time.Minute)
+		e := NewEndpoint(s, "x:9600", p.get)
+		look(t, e, noon)
+		look(t, e, noon.Add(time.Second))
+		if v := s.View(all()); v.Pipelines[0].Backpressure != "" || v.Pipelines[0].Bottleneck != "" {
+			t.Errorf("%s: back pressure %q at %q", state, v.Pipelines[0].Backpressure, v.Pipelines[0].Bottleneck)
+		}
+	}
+}
+
+// TestTheSmallestScreenSaysTheState: what is wrong matters more than when that was.
+func TestTheSmallestScreenSaysTheState(t *testing.T) {
+	l := newTestLog("a")
+	l.stats("orders", 10, 5)
+	if text := looking(read(t, l.String()), time.Time{}, TabPartitions, 20, 5).Screen().Text(); !strings.Contains(text, "running") {
+		t.Errorf("it does not say the state:\n%s", text)
+	} else if !strings.HasSuffix(text, "…\n") {
+		t.Errorf("a step is seen through the last line:\n%s", text)
 	}
 }

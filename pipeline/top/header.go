@@ -20,10 +20,13 @@ func stateStyle(state string) (sign string, st style) {
 	return "●", fair
 }
 
+// leastDated is how wide a screen is at least that has the time beside the state.
+const leastDated = 30
+
 // title is the first line: what is looked at.
 func (d *drawing) title() {
 	end := d.s.Width - 1
-	if when := d.when(); 2*widthOf(when) <= d.s.Width {
+	if when := d.when(); 2*widthOf(when) <= d.s.Width && d.s.Width >= leastDated {
 		end -= widthOf(when) + 1
 		d.s.put(end+1, d.y, d.s.Width, accent, when)
 	}

@@ -264,6 +264,8 @@ func drawPage(t *testing.T, d *shownDaemon, p *person) {
 		p.window(1280, 900, theme)
 		p.waitFor(`document.getElementById('charts').children.length > 1`)
 		time.Sleep(1500 * time.Millisecond)
+		// The instance is named after the machine, which nobody need see in the picture.
+		p.waitFor(`[...document.querySelectorAll('#facts span')].some(e => e.textContent.startsWith('instance ') && (e.lastChild.textContent = 'flights-0'))`)
 		raw, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			t.Fatal(err)

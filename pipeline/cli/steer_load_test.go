@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
@@ -40,9 +41,15 @@ log: {format: json}
 func TestSteeredUnderLoad(t *testing.T) {
 	c := kafkatest.Start(t)
 	in, out, group := c.Topic(t, 4), c.Topic(t, 4), c.Group(t)
-	var asked atomic.Int64
+	// Each round lets some more calls through: however long commands take, records do not run out beside the first of them. What is
+	// beyond waits for the next round, for less than an attempt may take.
+	const round = flightsLate / 24
+	var asked, let atomic.Int64
+	let.Store(round)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
+		n := asked.Add(1)
+		for until := time.Now().Add(5 * time.Second); n > let.Load() && time.Now().Before(until); time.Sleep(time.Millisecond) {
+		}
 		fmt.Fprint(w, "clear")
 	}))
 	defer server.Close()
@@ -61,6 +68,7 @@ func TestSteeredUnderLoad(t *testing.T) {
 
 	// passes waits until some more records have passed, or all have.
 	passes := func() {
+		let.Store(asked.Load() + round)
 		for from := asked.Load(); asked.Load() < min(from+30, flightsLate); {
 			select {
 			case <-time.After(time.Millisecond):
@@ -101,6 +109,7 @@ func TestSteeredUnderLoad(t *testing.T) {
 	if during < 12 {
 		t.Errorf("only %d rounds while records passed: the load is too small", during)
 	}
+	let.Store(math.MaxInt64)
 	steer("rate", "api", "100000/s")
 	c.ConsumeN(t, out, flightsLate)
 	steer("drain")

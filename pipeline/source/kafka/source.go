@@ -207,7 +207,7 @@ func (k *Source) Open(ctx context.Context, e pipeline.Feed) error {
 	if k.stop, err = k.findStop(ctx); err != nil {
 		return err
 	}
-	k.group, err = kafka.NewGroup(k.client, kafka.GroupConfig{
+	group, err := kafka.NewGroup(k.client, kafka.GroupConfig{
 		Group: k.s.Group, Topics: k.s.Topics, Instance: k.s.Instance,
 		Session: k.s.Session, Heartbeat: k.s.Heartbeat, Rebalance: k.s.Rebalance,
 		Lineage: k.lineageOf,
@@ -216,6 +216,9 @@ func (k *Source) Open(ctx context.Context, e pipeline.Feed) error {
 	if err != nil {
 		return fmt.Errorf("opening the Kafka source: %w", err)
 	}
+	k.mu.Lock()
+	k.group = group // Report may be asked for it already
+	k.mu.Unlock()
 	k.start(k.follow)
 	k.start(k.listen)
 	if k.stop != nil {

@@ -114,6 +114,13 @@ func TestASupervisorIsToldWhatWasMissing(t *testing.T) {
 		if got := told.last("STATUS="); !strings.HasPrefix(got, "STATUS=ended with 3: ") || !strings.HasSuffix(got, "broker 1; is away") {
 			t.Errorf("the last word: %q", got)
 		}
+		var never toldTo // what is missing at the start keeps it from running at all
+		p := &process{events: event.New(&logBuffer{}, event.Options{Instance: "test"}), started: time.Now()}
+		p.supervisor = &supervisor{tell: never.tell}
+		p.neverRan(&exitError{exitEnvironment, errors.New("broker 2 is away")}, nil)
+		if got := never.last("STATUS="); got != "STATUS=ended with 3: broker 2 is away" {
+			t.Errorf("the last word of one that never ran: %q", got)
+		}
 	})
 }
 

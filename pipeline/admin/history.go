@@ -162,26 +162,23 @@ func (h *history) note(all []engine.Snapshot, now time.Time) {
 
 func (h *history) notePipeline(now, was *engine.Snapshot, seconds float64) {
 	addPoint(h, partKey{now.Pipeline, "", ""}, pipelineSeries, now, was, seconds)
-	steps := make(map[string]*engine.StepSnapshot, len(was.Steps))
-	for i := range was.Steps {
-		steps[was.Steps[i].Name] = &was.Steps[i]
-	}
-	for i := range now.Steps {
-		if before := steps[now.Steps[i].Name]; before != nil {
-			addPoint(h, partKey{now.Pipeline, "step", before.Name}, stepSeries, &now.Steps[i], before, seconds)
-		}
-	}
-	sinks := make(map[string]*engine.SinkSnapshot, len(was.Sinks))
-	for i := range was.Sinks {
-		sinks[was.Sinks[i].Name] = &was.Sinks[i]
-	}
-	for i := range now.Sinks {
-		if before := sinks[now.Sinks[i].Name]; before != nil {
-			addPoint(h, partKey{now.Pipeline, "sink", before.Name}, sinkSeries, &now.Sinks[i], before, seconds)
-		}
-	}
+	addParts(h, now.Pipeline, "step", stepSeries, now.Steps, was.Steps, func(s *engine.StepSnapshot) string { return s.Name }, seconds)
+	addParts(h, now.Pipeline, "sink", sinkSeries, now.Sinks, was.Sinks, func(s *engine.SinkSnapshot) string { return s.Name }, seconds)
 	if now.DeadLetter != nil && was.DeadLetter != nil {
 		addPoint(h, partKey{now.Pipeline, "dead_letter", now.DeadLetter.Name}, sinkSeries, now.DeadLetter, was.DeadLetter, seconds)
+	}
+}
+
+// addParts adds the figures of those parts that were there at the look before, which are told apart by their names.
+func addParts[S any](h *history, pipeline, role string, series []figureSeries[S], now, was []S, name func(*S) string, seconds float64) {
+	before := make(map[string]*S, len(was))
+	for i := range was {
+		before[name(&was[i])] = &was[i]
+	}
+	for i := range now {
+		if b := before[name(&now[i])]; b != nil {
+			addPoint(h, partKey{pipeline, role, name(b)}, series, &now[i], b, seconds)
+		}
 	}
 }
 

@@ -99,7 +99,10 @@ func TestReplayStoppedAgainAndAgain(t *testing.T) {
 // TestReplayKilledAgainAndAgain kills the replay of one file at many places: each letter is delivered, and none more often than
 // the replay was begun.
 func TestReplayKilledAgainAndAgain(t *testing.T) {
-	const kills, all = 6, 1500
+	kills, all := 6, 1500
+	if testing.Short() {
+		kills, all = 3, 750
+	}
 	server, dir := newSteadyServer(t), t.TempDir()
 	var dead strings.Builder
 	for n := range all {
@@ -120,7 +123,7 @@ log: {format: json}
 		}
 	}
 	for range kills {
-		server.stopReplay(t, file, syscall.SIGKILL, all/kills)
+		server.stopReplay(t, file, syscall.SIGKILL, int64(all/kills))
 	}
 	if code, out, log := penstock(t, "dead-letter", "replay", file, "--to", "step"); code != exitDone || strings.Contains(out, "ended before") {
 		t.Fatalf("the last replay ended with %d\n%s%s", code, out, log)

@@ -178,6 +178,7 @@ func TestDryRunCountsItsOwnLetters(t *testing.T) {
 // TestMisspeltNamesOfLetters has a step and a reason misspelt: that is no choice of nothing. What the file does not
 // know and a letter has is right: a step that is gone, a reason of a stage of one's own.
 func TestMisspeltNamesOfLetters(t *testing.T) {
+	oneGoroutine(t)
 	s := newSentBack(t, "stages:\n  - filter: 'true'\n    name: weather\nsinks:\n  - stdout: {}\n    name: done\n")
 	s.letter(s.name, "gone", []byte(`{}`), deadletter.Reason, "of_my_own")
 	s.letter("another", "theirs", []byte(`{}`))

@@ -32,7 +32,11 @@ func TestSummaryWhileASinkAnswers(t *testing.T) {
 			}
 		}
 	})
-	for range 2000 {
+	rounds := 2000
+	if testing.Short() {
+		rounds = 100
+	}
+	for range rounds {
 		c.printChosen(io.Discard)
 		c.printLeft(io.Discard)
 	}

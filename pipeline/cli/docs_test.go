@@ -86,6 +86,7 @@ func TestDecisionsAreNumberedAndListed(t *testing.T) {
 // TestFilesNamedInTheDocumentsExist: a path in backticks that starts with a top-level
 // folder is one of ours, and so is a relative link.
 func TestFilesNamedInTheDocumentsExist(t *testing.T) {
+	oneGoroutine(t)
 	checked := 0
 	for _, page := range documents(t) {
 		text, err := os.ReadFile(filepath.Join(repo, page))

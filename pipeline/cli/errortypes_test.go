@@ -96,6 +96,7 @@ func typesGiven(t *testing.T) map[string]bool {
 
 // TestErrorTypesAreListed: a type that the code gives is a reason, or has a sentence; and no sentence is of a type that nothing gives.
 func TestErrorTypesAreListed(t *testing.T) {
+	oneGoroutine(t)
 	given, reasons := typesGiven(t), readReasons(t).sentences(t)
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if errorTypes[name] == "" && len(reasons[name]) == 0 {

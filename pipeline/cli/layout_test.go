@@ -92,7 +92,7 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/admin"}, own: contract("pipeline/engine", "pipeline/event", "pipeline/server", "pipeline/internal/listen")},
 	{packages: []string{"pipeline/top"}, own: []string{"pipeline/event"}, others: []string{"charm.land/bubbletea/v2", "github.com/clipperhouse/displaywidth"}},
 	{packages: []string{"pipeline/deadletter"}, own: contract("pipeline/fixture", "pipeline/expr", "pipeline/event"), others: []string{}},
-	{packages: []string{"pipeline/metrics"}, own: contract("pipeline/engine", "pipeline/event"), others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "google.golang.org/protobuf"}},
+	{packages: []string{"pipeline/metrics"}, own: contract("pipeline/engine", "pipeline/event"), others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common", "google.golang.org/protobuf"}},
 	{packages: []string{"pipeline/dashboards"}, own: []string{"pipeline/event", "pipeline/metrics", "pipeline/dashboards"}},
 	{packages: []string{"pipeline/tlsfiles"}, own: []string{"pipeline/internal/smallfile"}, others: []string{}},
 	{packages: []string{"pipeline/secretfiles"}, own: contract("pipeline/internal/smallfile"), others: []string{}},

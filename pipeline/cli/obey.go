@@ -108,6 +108,20 @@ func (p *process) drainOne(ctx context.Context, c admin.Command) (admin.Done, er
 	return admin.Done{Is: "stopped"}, nil
 }
 
+// goesOn says why a pipeline begins with no more records, whatever is asked for; nil: it goes on.
+func (p *process) goesOn(name string) error {
+	m, err := p.pipelineOf(name)
+	switch {
+	case err != nil:
+		return err
+	case p.draining.Load():
+		return notNow("the process is stopping")
+	case m.drained.Load():
+		return notNow("the pipeline %s is draining: no record of it begins", name)
+	}
+	return nil
+}
+
 // hasEnded says whether the pipeline has ended, for goroutines beside the one that runs the process.
 func (m *managedPipeline) hasEnded() bool {
 	select {
@@ -123,6 +137,8 @@ func (p *process) hold(to engine.Controller, c admin.Command) (admin.Done, error
 	is, was := pausedState, p.heldState(c)
 	if c.Verb == admin.VerbResume {
 		is = runningState
+	} else if err := p.goesOn(c.Pipeline); err != nil {
+		return admin.Done{}, err
 	}
 	var err error
 	switch {

@@ -203,6 +203,12 @@ func TestDrainOneOfTwo(t *testing.T) {
 		if said := do(admin.Command{Verb: "drain", Pipeline: "p0"}); said != "409 the pipeline p0 is draining" {
 			t.Error(said)
 		}
+		if said := do(admin.Command{Verb: "pause", Pipeline: "p0"}); said != "409 the pipeline p0 is draining: no record of it begins" {
+			t.Error(said)
+		}
+		if said := do(admin.Command{Verb: "skip", Pipeline: "p0", Key: []byte("k")}); said != "> skipped" {
+			t.Errorf("what a drain waits for: %s", said)
+		}
 		if said := <-first; said != "> stopped" || time.Since(from) != 3*time.Second {
 			t.Errorf("%s after %v", said, time.Since(from))
 		}
@@ -224,7 +230,7 @@ func TestDrainOneOfTwo(t *testing.T) {
 		if last := s.last(t); last["event_name"] != "process.stopped" || last["reason"] != "completed" {
 			t.Errorf("last line: %v", last)
 		}
-		if got := s.log.events(t); strings.Count(got, "command.done") != 5 || !strings.HasSuffix(got, " process.stopped") {
+		if got := s.log.events(t); strings.Count(got, "command.done") != 7 || !strings.HasSuffix(got, " process.stopped") {
 			t.Errorf("events: %s", got)
 		}
 		for _, l := range s.log.lines(t) {
@@ -252,8 +258,39 @@ func TestADrainThatLeavesWork(t *testing.T) {
 			if last := s.last(t); last["reason"] != "drain_timeout" {
 				t.Errorf("%s: %v", name, last)
 			}
+			for _, l := range s.log.lines(t) {
+				if l["event_name"] == "process.stopping" && l["reason"] != "drain_timeout" {
+					t.Errorf("%s: %v", name, l)
+				}
+			}
 		})
 	}
+}
+
+// TestADrainThatLeavesWorkEndsNoOther: with --fail-fast the first failure ends all, and a drain that leaves work is none.
+func TestADrainThatLeavesWorkEndsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSteered(&fakeRunner{drains: time.Second, drained: &engine.AbandonedError{Abandoned: 2}})
+		s, do := steer(r, newSteered(&fakeRunner{drains: time.Second}))
+		s.failFast = true
+		if said := do(admin.Command{Verb: "drain", Pipeline: "p0"}); !strings.HasPrefix(said, "failed: draining p0: ") {
+			t.Error(said)
+		}
+		if said := do(admin.Command{Verb: "pause", Pipeline: "p1"}); said != "running > paused" && said != "> paused" {
+			t.Errorf("the other one: %s", said)
+		}
+		if said := do(admin.Command{Verb: "drain", Pipeline: "p1"}); said != "> stopped" {
+			t.Error(said)
+		}
+		if code, _ := s.end(); code != exitAbandoned {
+			t.Errorf("exit code %d", code)
+		}
+		for _, l := range s.log.lines(t) {
+			if l["event_name"] == "process.stopping" && l["reason"] != "drain_timeout" {
+				t.Errorf("%v", l)
+			}
+		}
+	})
 }
 
 // TestCommandsAtTheWrongTime: before the pipelines run, and from a signal on, nothing is taken; a command that is under way holds up the end for a second at
@@ -271,8 +308,10 @@ func TestCommandsAtTheWrongTime(t *testing.T) {
 		}
 		s.signals <- syscall.SIGTERM
 		time.Sleep(time.Second)
-		if said := do(admin.Command{Verb: "drain", Pipeline: "p0"}); said != "409 the process is stopping" {
-			t.Error(said)
+		for _, verb := range []admin.Verb{"drain", "pause"} {
+			if said := do(admin.Command{Verb: verb, Pipeline: "p0"}); said != "409 the process is stopping" {
+				t.Errorf("%s: %s", verb, said)
+			}
 		}
 		if code, _ := s.end(); code != exitDone {
 			t.Errorf("exit code %d", code)

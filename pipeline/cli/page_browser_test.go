@@ -230,14 +230,14 @@ func atWork(t *testing.T, b *browser) {
 	d.stop()
 }
 
-// graphAndTableAgree: each part in the graph has a row in the table, with the same rates.
+// graphAndTableAgree: each part in the graph has a row in the table, with the same rates, and the same note of what is special about it.
 const graphAndTableAgree = `(() => {
 	const parts = [...document.querySelectorAll('#graph .part')];
 	return parts.length === 7 && parts.every(e => {
 		const row = document.querySelector('#parts tr[data-id="' + e.dataset.id + '"]');
 		if (!row) return false;
 		const [name, , into, out] = [...row.cells].map(c => c.textContent), says = e.querySelector('.rates').textContent;
-		if (e.querySelector('b').textContent !== name) return false;
+		if (e.querySelector('b').textContent !== name || e.querySelector('.mark').textContent !== row.cells[row.cells.length - 1].textContent) return false;
 		if (e.classList.contains('source')) return says === out + ' /s';
 		if (e.classList.contains('dead_letter')) return says.endsWith(', ' + out + '/s');
 		return says === into + ' → ' + out + ' /s';

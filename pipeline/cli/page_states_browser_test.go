@@ -32,8 +32,9 @@ type staged struct {
 	events  *event.Emitter
 	recent  *event.Recent
 
-	mu  sync.Mutex
-	all []engine.Snapshot
+	mu     sync.Mutex
+	all    []engine.Snapshot
+	silent string // a step of which there are no figures
 }
 
 // stage starts one.
@@ -94,6 +95,9 @@ func (s *staged) shapes() (all []admin.Shape) {
 		d := drawing{name: one.Pipeline, chain: []box{{name: "kafka", kind: "kafka", text: "topics: [" + hostile + "]"}}}
 		for _, st := range one.Steps {
 			d.chain = append(d.chain, box{name: st.Name, kind: st.Kind, text: hostile, how: []string{"4 at once"}})
+		}
+		if s.silent != "" {
+			d.chain = append(d.chain, box{name: s.silent, kind: "map"})
 		}
 		for _, si := range one.Sinks {
 			d.sinks = append(d.sinks, box{name: si.Name, kind: si.Kind, when: "x > 1"})
@@ -170,9 +174,25 @@ func tellStates(t *testing.T, b *browser) {
 
 	p.waitFor(`document.querySelector('#partitions tbody').textContent.includes('paused by a command')`)
 
+	showWhatHasFailed(s, p)
 	showHostileNames(t, s, p)
 	loseTheStream(t, s, p)
 	p.quiet()
+}
+
+// showWhatHasFailed: of a pipeline that has failed nothing flows and nothing is held up, and its source is not looked for. A part
+// without figures is in the table as it is in the graph, and the tables have names.
+func showWhatHasFailed(s *staged, p *person) {
+	s.silent = "mute"
+	f := runningFigures("failed", 5)
+	f.State, f.Err, f.Source, f.Backpressure, f.Bottleneck = "failed", errors.New("gone"), pipeline.Report{}, "high", "geo"
+	s.show(f)
+	p.waitFor(stateShown + ` === 'failed'`)
+	p.waitFor(`document.querySelector('#graph .part[data-id="step:mute"] .rates')?.textContent === 'no figures'`)
+	p.waitFor(`document.querySelector('#parts tr[data-id="step:mute"]')?.lastChild.textContent === 'no figures'`)
+	p.waitFor(`[...document.querySelectorAll('#graph .mark')].every(e => e.textContent === '') && ` + figure("back pressure") + ` === '–'`)
+	p.waitFor(`['parts', 'errors', 'partitions'].every(id => document.getElementById(document.getElementById(id).getAttribute('aria-labelledby'))?.textContent)`)
+	s.silent = ""
 }
 
 // showHostileNames: a name or a message that is markup is shown as it stands, wherever it comes from.
@@ -256,6 +276,8 @@ func reachAll(t *testing.T, b *browser) {
 		}
 	}
 	p.waitFor(`document.querySelector('.sheet').clientHeight > document.querySelector('.sheet').clientWidth`) // records go down
+	p.window(1280, 800, "light")
+	p.waitFor(`document.querySelector('.sheet').clientWidth > document.querySelector('.sheet').clientHeight`) // and to the right again
 	chooseTheme(t, p)
 	p.quiet()
 }

@@ -138,7 +138,8 @@ func (p *process) pipelineEnded(e ending, left int, cancel func()) {
 	if e.err != nil {
 		e.pipeline.events.Log().Error().Msg(e.pipeline.locate(e.err))
 	}
-	failed, all := p.isFailure(e.pipeline, e.err), left == 0 || e.err != nil && p.failFast
+	failed := p.isFailure(e.pipeline, e.err)
+	all := left == 0 || failed && p.failFast
 	if failed && !all {
 		p.failed.add(e.pipeline) // before its event: whoever reads that may ask the endpoint at once
 	}
@@ -147,10 +148,13 @@ func (p *process) pipelineEnded(e ending, left int, cancel func()) {
 	if !all {
 		return
 	}
-	if p.allSucceeded() {
+	switch {
+	case p.allSucceeded():
 		p.stop("completed", cancel)
-	} else {
+	case failed || len(p.failed.all()) > 0:
 		p.stop("failed", cancel)
+	default: // by a command
+		p.stop("drain_timeout", cancel)
 	}
 	if failed {
 		p.failed.add(e.pipeline)

@@ -27,6 +27,7 @@ type configuration struct {
 	files sourceFiles // that it is loaded from; the zero value: it is not loaded again
 
 	busy    sync.Mutex // held by the reload that is under way
+	late    lateness   // guarded by busy
 	asked   chan string
 	current atomic.Pointer[configured]
 }
@@ -88,8 +89,7 @@ func (p *process) reloadWhenAsked(ctx context.Context) {
 			p.config.busy.Lock()
 			load := p.config.files.load
 			if trigger == triggerWatch {
-				set, err := p.config.files.loadStill(of)
-				load = func() (*config.Set, error) { return set, err }
+				load = func() (*config.Set, error) { return p.config.files.loadStill(of) }
 			}
 			_, _, _ = p.reloadOnce(of, load, trigger, "") // the event says it
 			p.config.busy.Unlock()

@@ -25,7 +25,13 @@ type reloadOf struct {
 	member *managedPipeline
 	now    *assembled // that runs
 	next   *assembled
-	change *engine.Change // once the pipeline holds still for it
+	change change // once the pipeline holds still for it; nil: it does not
+}
+
+// A change is what an engine.Change is here.
+type change interface {
+	Commit() bool
+	Cancel()
 }
 
 // A replacer is a pipeline whose parts can be replaced while it runs.
@@ -36,7 +42,7 @@ type replacer interface {
 
 // tryReload loads the files and goes on with them. changed are the steps and sinks that are others.
 func (p *process) tryReload(ctx context.Context, load func() (*config.Set, error), before *configured) (next *configured, changed []string, err error) {
-	set, err := load()
+	set, err := p.loadInTime(ctx, load)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,12 +58,10 @@ func (p *process) tryReload(ctx context.Context, load func() (*config.Set, error
 			return nil, nil, fmt.Errorf("%s: %w", settingPlace(set, "limits.rates."+name), err)
 		}
 	}
-	all, err := p.build(set, before, differences)
+	all, err := p.buildInTime(ctx, set, before, differences)
 	defer func() {
-		for _, r := range all {
-			if err != nil && r.change == nil {
-				r.next.discard()
-			}
+		if err != nil {
+			discard(all)
 		}
 	}()
 	if err == nil {
@@ -66,14 +70,68 @@ func (p *process) tryReload(ctx context.Context, load func() (*config.Set, error
 	if err == nil {
 		err = p.holdStill(ctx, all)
 	}
+	if err != nil && ctx.Err() != nil { // what was given up for that says less
+		err = notNow("the process is stopping")
+	}
 	if err != nil {
 		return nil, nil, err
 	}
+	stopped, err := p.commit(all)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.applied(set, before, all, stopped), changedParts(set, differences, stopped), nil
+}
+
+// commit has all pipelines go on with what is new. Those that have been told to stop meanwhile end with what they had: stopped has them. When it is all of them
+// nothing of the new files runs, which is the error.
+func (p *process) commit(all []*reloadOf) (stopped []*reloadOf, err error) {
 	for _, r := range all {
 		r.member.goesOnAs(r.next) // first: no record of the new parts is shown as the old file has it
-		r.change.Commit()
+		if !r.change.Commit() {
+			r.member.goesOnAs(r.now)
+			stopped = append(stopped, r)
+		}
 	}
-	return p.applied(set, before, all), changedParts(set, differences), nil
+	if len(stopped) > 0 && len(stopped) == len(all) {
+		return nil, fmt.Errorf("%s: %w", all[0].next.file.File, engine.ErrStopping)
+	}
+	for _, r := range stopped {
+		r.member.events.Log().Warn().Msg("the pipeline stops: it ends with the steps and sinks that it had, and the new ones are not used")
+	}
+	return stopped, nil
+}
+
+// loadInTime loads the files, if that does not hang.
+func (p *process) loadInTime(ctx context.Context, load func() (*config.Set, error)) (set *config.Set, err error) {
+	var loaded *config.Set
+	if _, err := p.config.late.wait(ctx, func() (err error) { loaded, err = load(); return err }, func() {}); err != nil {
+		return nil, err
+	}
+	return loaded, nil
+}
+
+// buildInTime builds what is new, if reading its files does not hang.
+func (p *process) buildInTime(ctx context.Context, set *config.Set, before *configured, differences []config.Difference) ([]*reloadOf, error) {
+	built := make(chan []*reloadOf, 1)
+	late, err := p.config.late.wait(ctx, func() error {
+		all, err := p.build(set, before, differences)
+		built <- all
+		return err
+	}, func() { discard(<-built) })
+	if late {
+		return nil, err
+	}
+	return <-built, err
+}
+
+// discard closes what was built and is not used: nothing of what a pipeline was prepared for, which is its own.
+func discard(all []*reloadOf) {
+	for _, r := range all {
+		if r.change == nil {
+			r.next.discard()
+		}
+	}
 }
 
 // build builds what is new of all pipelines in which something is.
@@ -83,12 +141,18 @@ func (p *process) build(set *config.Set, before *configured, differences []confi
 		k := slices.IndexFunc(p.pipelines, func(m *managedPipeline) bool { return m.name == file.Name })
 		m := p.pipelines[k]
 		now := m.runs.Load()
-		over := now == nil || m.hasEnded() // what it refers to does not matter to it any more
+		over := now == nil || m.hasEnded() || m.drained.Load() // what it refers to does not matter to it any more
 		if d.IsNone() && (over || !slices.ContainsFunc(file.Stages, func(s config.Stage) bool { return s.Kind.Refers })) {
 			continue
 		}
 		if now == nil {
 			return all, fmt.Errorf("%s: the pipeline %s has not started, and a reload does not start it: restart the process", file.File, file.Name)
+		}
+		if m.hasEnded() {
+			return all, fmt.Errorf("%s: the pipeline %s has ended, and a reload does not start it again: restart the process, or leave what its file says of it as it was", file.File, file.Name)
+		}
+		if err := p.goesOn(m.name); err != nil {
+			return all, err
 		}
 		a, err := assemble(file, p.events, now.budget, now.rates, standIns{source: now.options.Source, kept: kept(file, d, now)})
 		if err != nil {
@@ -171,14 +235,17 @@ func (p *process) holdStill(ctx context.Context, all []*reloadOf) error {
 const startLook = 50 * time.Millisecond
 
 // prepare brings the pipeline to rest, once it runs.
-func (r *reloadOf) prepare(ctx context.Context) (err error) {
+func (r *reloadOf) prepare(ctx context.Context) error {
 	runner, ok := r.member.runner.(replacer)
 	if !ok {
 		return fmt.Errorf("the pipeline %s cannot be changed while it runs: restart the process", r.member.name)
 	}
 	o := r.next.options
 	for {
-		r.change, err = runner.Prepare(ctx, engine.Parts{Steps: o.Steps, Sinks: o.Sinks, DeadLetter: o.DeadLetter, ConfigHash: o.ConfigHash})
+		prepared, err := runner.Prepare(ctx, engine.Parts{Steps: o.Steps, Sinks: o.Sinks, DeadLetter: o.DeadLetter, ConfigHash: o.ConfigHash})
+		if err == nil {
+			r.change = prepared
+		}
 		if !errors.Is(err, engine.ErrNotRunning) {
 			return err
 		}
@@ -196,11 +263,17 @@ func isOfEnd(err error) bool {
 	return errors.As(err, &late) || errors.Is(err, engine.ErrNotRunning) || errors.Is(err, context.Canceled)
 }
 
-// applied notes what runs now, and applies what belongs to the process.
-func (p *process) applied(set *config.Set, before *configured, all []*reloadOf) *configured {
+// applied notes what runs now, and applies what belongs to the process. Of stopped nothing of the set runs.
+func (p *process) applied(set *config.Set, before *configured, all, stopped []*reloadOf) *configured {
 	next := &configured{set: set, all: slices.Clone(before.all), applied: time.Now(), accepted: true}
+	ends := map[string]bool{}
+	for _, r := range stopped {
+		ends[r.member.name] = true
+	}
 	for _, r := range all {
-		next.all[slices.Index(next.all, r.now)] = r.next
+		if !ends[r.member.name] {
+			next.all[slices.Index(next.all, r.now)] = r.next
+		}
 	}
 	tuneMemory(set)
 	rates := set.ChangedRates(before.set)
@@ -216,7 +289,7 @@ func (p *process) applied(set *config.Set, before *configured, all []*reloadOf) 
 	}
 	for _, file := range set.Pipelines {
 		for _, m := range p.pipelines {
-			if r, ok := m.runner.(replacer); ok && m.name == file.Name {
+			if r, ok := m.runner.(replacer); ok && m.name == file.Name && !ends[m.name] {
 				r.SetConfigHash(file.Hash)
 			}
 		}
@@ -225,9 +298,12 @@ func (p *process) applied(set *config.Set, before *configured, all []*reloadOf) 
 }
 
 // changedParts names the steps and sinks that are others, or gone, in the order of the files. Where there are several pipelines, each is
-// behind the name of its own.
-func changedParts(set *config.Set, differences []config.Difference) (names []string) {
+// behind the name of its own. Those of pipelines that have stopped have not changed.
+func changedParts(set *config.Set, differences []config.Difference, stopped []*reloadOf) (names []string) {
 	for i, p := range set.Pipelines {
+		if slices.ContainsFunc(stopped, func(r *reloadOf) bool { return r.member.name == p.Name }) {
+			continue
+		}
 		add := func(name string) {
 			if len(set.Pipelines) > 1 {
 				name = p.Name + "/" + name

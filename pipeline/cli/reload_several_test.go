@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net/http"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
@@ -120,13 +123,15 @@ func TestAReloadWaitsForTheStart(t *testing.T) {
 	})
 }
 
-// reloadable makes a process that has loaded a file, and whose pipeline stands still.
+// reloadable makes a process that has loaded a file, and whose pipeline stands still. Each reload makes its step anew.
 func reloadable(t *testing.T, log io.Writer) *process {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "p.yaml")
 	writeFile(t, file, `pipeline: p
 source:
   tail: {files: [in.jsonl], position: position}
+stages:
+  - validate: {schema: {inline: {type: object}}}
 sinks:
   - file: {path: out.jsonl}
 `)
@@ -169,5 +174,56 @@ func TestAReloadSetsTheLimitOfMemory(t *testing.T) {
 	}
 	if limit := debug.SetMemoryLimit(-1); limit == math.MaxInt64 {
 		t.Error("the limit is that of before the reload")
+	}
+}
+
+// TestAReloadOfWhatEnds: what keeps a reload from being done is said to be the end of the process, or of a pipeline, with what to do; and a pipeline that ends keeps
+// it from nothing when the file says the same of it.
+func TestAReloadOfWhatEnds(t *testing.T) {
+	const sink = "  - file: {path: other.jsonl}\n"
+	for name, tt := range map[string]struct {
+		change  string // of the file
+		during  func(p *process, stop func())
+		refused string // "": it is not
+		status  int
+	}{
+		"the process stops meanwhile": {sink, func(_ *process, stop func()) { stop() }, "the process is stopping", http.StatusConflict},
+		"the process stops":           {sink, func(p *process, _ func()) { p.draining.Store(true) }, "the process is stopping", http.StatusConflict},
+		"the pipeline drains":         {sink, func(p *process, _ func()) { p.pipelines[0].drained.Store(true) }, "the pipeline p is draining: no record of it begins", http.StatusConflict},
+		"the pipeline has ended":      {sink, func(p *process, _ func()) { close(p.pipelines[0].finished) }, "the pipeline p has ended, and a reload does not start it again: restart the process, or leave what its file says of it as it was", 422},
+		"it drains as it is":          {"", func(p *process, _ func()) { p.pipelines[0].drained.Store(true) }, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := reloadable(t, io.Discard)
+			file := p.config.files.files[0]
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			m := p.pipelines[0]
+			m.runner = &preparing{prepare: func(ctx context.Context) error {
+				stop()
+				<-ctx.Done()
+				return &engine.NotAtRestError{InFlight: 7}
+			}}
+			m.finished = make(chan struct{})
+			now, err := assemble(p.config.now().set.Pipelines[0], p.events, engine.NewBudget(10, 1<<20), p.commands.rates, standIns{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.goesOnAs(now)
+			if writeFile(t, file, string(text)+tt.change); name != "the process stops meanwhile" {
+				tt.during(p, stop)
+			}
+			_, err = p.reloadFor(ctx, admin.Command{})
+			var refused *admin.RefusedError
+			switch {
+			case tt.refused == "" && err == nil:
+			case !errors.As(err, &refused), refused.Status != tt.status, !strings.HasSuffix(err.Error(), tt.refused):
+				t.Errorf("the reload says %v, %+v", err, refused)
+			}
+		})
 	}
 }

@@ -29,9 +29,7 @@ func (o *tapOutput) compare(s *tapSeen) error {
 		}
 		return o.line(s)
 	}
-	if s.Parts <= 1 || s.Part == int32(s.Parts) { // each part is compared with the record
-		o.before = nil
-	}
+	o.parts++ // each part is compared with the record, of which there may be more than are shown
 	changes := recordChanges(b, s)
 	text := fmt.Sprintf("%s  %s", o.paint(bold, visible(s.at())), s.keyText())
 	if len(changes) == 0 {

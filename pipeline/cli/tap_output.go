@@ -26,6 +26,7 @@ type tapOutput struct {
 	last    uint64 // the number of the record that was printed last
 	skipped int64
 	before  *tapSeen // with diff: it waits for what it has become
+	parts   int      // what was compared with it
 }
 
 // A tapSeen is one line of a tap, read.
@@ -63,7 +64,8 @@ func (o *tapOutput) record(line []byte) error {
 // flush prints what waits for more.
 func (o *tapOutput) flush() error {
 	b := o.before
-	if o.before = nil; b == nil {
+	parts := o.parts
+	if o.before, o.parts = nil, 0; b == nil || parts > 0 {
 		return nil
 	}
 	return o.line(b)
@@ -118,7 +120,7 @@ func (s *tapSeen) notes() string {
 
 // summary says at the end how much was shown, and how much was not.
 func (o *tapOutput) summary(last admin.TapEnd) string {
-	text := fmt.Sprintf("%d records", o.shown)
+	text := counted(int(o.shown), "record")
 	if n := max(o.skipped, last.Skipped); n > 0 {
 		text += fmt.Sprintf("; %d more came by and were not looked at", n)
 	}

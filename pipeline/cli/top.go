@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -243,7 +245,7 @@ func (t *topSession) printJSON(ctx context.Context, g *globals, feed *topFeed) e
 		if len(v.Instances) == 0 && !v.Ended { // of a stream nothing has come yet
 			return nil
 		}
-		return top.WriteJSON(g.out, v)
+		return writeView(g.out, v, isTerminal(g.out))
 	}
 	if err := write(); err != nil || t.once || !feed.lasting && feed.proceed == nil {
 		return err
@@ -269,6 +271,18 @@ func (t *topSession) printJSON(ctx context.Context, g *globals, feed *topFeed) e
 			}
 		}
 	}
+}
+
+// writeView writes a view as a line of JSON: on a terminal with escapes in place of what disturbs one.
+func writeView(w io.Writer, v *top.View, terminal bool) error {
+	if !terminal {
+		return top.WriteJSON(w, v)
+	}
+	var line bytes.Buffer
+	if err := top.WriteJSON(&line, v); err != nil {
+		return err
+	}
+	return onlyError(fmt.Fprintf(w, "%s\n", harmless(bytes.TrimSuffix(line.Bytes(), []byte("\n")))))
 }
 
 // show draws on the terminal until somebody has seen enough.

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/metrics"
@@ -27,6 +29,7 @@ func (p *process) openTraces(set *config.Set) error {
 	}
 	p.traces, err = trace.New(trace.Options{
 		Endpoint: c.Endpoint, Header: header, Secrets: secrets,
+		Auth: c.Auth, TLS: c.TLS,
 		Sample: float64(c.Sample), Parent: c.Parent, Baggage: c.Baggage, Hosts: c.Hosts, Queue: c.Queue,
 		Service: c.Service, Instance: p.events.Instance(), Version: buildInfo().Version,
 		Warn: func(err error, dropped int64) {
@@ -36,7 +39,16 @@ func (p *process) openTraces(set *config.Set) error {
 		Full: func(dropped int64) {
 			p.events.Log().Warn().Int64("dropped", dropped).Msg("spans of traces find no room and are dropped: trace fewer records (traces.sample), or let more spans wait (traces.queue)")
 		},
+		Refused: func(dropped int64) {
+			p.events.Log().Warn().Int64("dropped", dropped).Msg("the collector of traces takes some spans of a request and refuses others, which are dropped: its own log says why")
+		},
+		WarnFile: func(err error) {
+			p.events.Log().Warn().Err(err).Msg("a file of traces.tls or traces.auth is not used as it is now")
+		},
 	})
+	if away := (*pipeline.EnvironmentError)(nil); errors.As(err, &away) {
+		return &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "traces.endpoint"), err)}
+	}
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("%s: %w", settingPlace(set, "traces.endpoint"), err)}
 	}

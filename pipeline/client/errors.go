@@ -178,6 +178,11 @@ func shorten(s string) string {
 // MaxRetryAfter is the longest wait that a server may ask for.
 const MaxRetryAfter = 5 * time.Minute
 
+// RetryAfter says how long the answer asks to wait before another call, at most MaxRetryAfter. 0: it does not ask.
+func (a *Answer) RetryAfter() time.Duration {
+	return retryAfter(a.Header.Get("Retry-After"), time.Now())
+}
+
 // retryAfter reads the header: seconds, or an HTTP date. It is at most MaxRetryAfter; what is
 // negative or no time at all gives 0.
 func retryAfter(value string, now time.Time) time.Duration {
@@ -282,7 +287,7 @@ func StatusError(what string, a *Answer, retry Statuses) error {
 	if !retry.Has(a.Status) {
 		return pipeline.Reject(err.Type, err)
 	}
-	if d := retryAfter(a.Header.Get("Retry-After"), time.Now()); d > 0 {
+	if d := a.RetryAfter(); d > 0 {
 		return pipeline.RetryAfter(d, err)
 	}
 	return err

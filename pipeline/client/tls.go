@@ -15,8 +15,8 @@ import (
 // value checks against the system's authorities. The protocol is TLS 1.2 or later.
 type TLS struct {
 	CA         settings.Path `yaml:"ca" read:"start" doc:"PEM file of the authorities to trust in place of the system's"`
-	Cert       settings.Path `yaml:"cert" read:"start" doc:"PEM file of the certificate that this side shows"`
-	Key        settings.Path `yaml:"key" read:"start" doc:"PEM file of the key that belongs to cert"`
+	Cert       settings.Path `yaml:"cert" read:"start" of:"machine" doc:"PEM file of the certificate that this side shows"`
+	Key        settings.Path `yaml:"key" read:"start" of:"machine" doc:"PEM file of the key that belongs to cert"`
 	ServerName string        `yaml:"server_name" doc:"name that the server's certificate must carry, when it is not the one in the address"`
 }
 

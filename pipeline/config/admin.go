@@ -191,7 +191,7 @@ func (d *decoder) adminHosts(a *Admin) {
 		return
 	}
 	for _, host := range a.Hosts {
-		if host == "" || strings.ContainsAny(host, ":/ @") {
+		if !listen.IsName(host) {
 			d.errorAt(n, fmt.Sprintf("admin.hosts takes names, not %q", host), "write the name alone, without https:// and without a port")
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 
 	"go.yaml.in/yaml/v3"
 
@@ -108,6 +109,10 @@ func (p *Pipeline) fixedDifferences(old *Pipeline) (paths []string) {
 		if _, both := now.fixed[path]; !both {
 			paths = append(paths, path)
 		}
+	}
+	if (p.Process.Traces == nil) != (old.Process.Traces == nil) { // it is said of the block, and not of each setting that it has
+		paths = slices.DeleteFunc(paths, func(path string) bool { return isUnder(path, "traces") })
+		paths = append(paths, "traces")
 	}
 	return paths
 }
@@ -219,10 +224,10 @@ func isUnder(path, above string) bool {
 // mostContent is how much of a file is looked at.
 const mostContent = 64 << 20
 
-// contentOf gives a sum of what a file holds, as a text to stand behind its name; what cannot be read has none, and whoever needs the
+// contentOf gives a sum of what a plain file holds, as a text to stand behind its name; what cannot be read has none, and whoever needs the
 // file says why.
 func contentOf(name string) string {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a pipe waits for a writer otherwise
 	if err != nil {
 		return ""
 	}

@@ -71,6 +71,7 @@ func TestCompare(t *testing.T) {
 		"the drain":            {"drain: 10s", "drain: 11s", "", nil, "p.yaml:26:10: limits.drain is another than in the process that runs"},
 		"a limit more":         {"drain: 10s", "drain: 10s\n  in_flight: 7", "", nil, "p.yaml:27:14: limits.in_flight is another than in the process that runs"},
 		"an endpoint":          {"log:", "admin: {listen: 127.0.0.1:9600}\nlog:", "", nil, "p.yaml:29:8: admin is another than in the process that runs"},
+		"traces":               {"log:", "traces: {endpoint: \"http://127.0.0.1:4318\"}\nlog:", "", nil, "p.yaml:29:9: traces is another than in the process that runs"},
 		"the pipeline":         {"pipeline: late", "pipeline: early", "", nil, `p.yaml:1:11: the process does not run a pipeline of the name "early"`},
 	} {
 		t.Run(name, func(t *testing.T) {

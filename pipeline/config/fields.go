@@ -31,6 +31,7 @@ type tags struct {
 	shown    string
 	query    bool
 	start    bool
+	own      bool
 }
 
 // fresh gives a value of type t as it is before a file is read: for what stands behind a pointer or
@@ -117,6 +118,7 @@ func fieldsOf(t reflect.Type) []field {
 				shown:  f.Tag.Get("shown"),
 				query:  f.Tag.Get("query") == "hidden",
 				start:  f.Tag.Get("read") == "start",
+				own:    f.Tag.Get("of") == "machine",
 			},
 		})
 	}

@@ -53,7 +53,8 @@ const (
 //	short:"true"      of a field of a struct: a text may stand in place of the mapping, and is
 //	                  read as that field
 //	read:"start"      of a settings.Path: the file is read at the start, and not again when it changes. What it
-//	                  holds is a part of the settings then, of which a reload looks whether they have changed
+//	                  holds is a part of the settings then, of which a reload looks whether they have changed, and of the hash
+//	of:"machine"      of such a file: each machine has one of its own, or it holds a secret. What it holds is no part of the hash
 //	query:"hidden"    of a text that is an address: what its query holds is not shown
 //	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //

@@ -125,7 +125,13 @@ func expand(paths []string) ([]string, Problems) {
 			if len(inside) == 0 {
 				fail(i, name, "the folder holds no pipeline file", "pipeline files end in .yaml or .yml")
 			}
-			files = append(files, inside...)
+			for _, file := range inside {
+				if info, err := os.Stat(file); err == nil && !info.IsDir() && !info.Mode().IsRegular() { // to open a pipe waits for who writes to it
+					fail(i, file, "reading the file: it is no plain file", "name it by itself if it is to be read, or move it out of the folder")
+					continue
+				}
+				files = append(files, file)
+			}
 		case !info.Mode().IsRegular() && info.Mode()&os.ModeNamedPipe == 0 && info.Mode()&os.ModeCharDevice == 0:
 			fail(i, name, "reading the file: it is no plain file", "")
 		default:
@@ -324,7 +330,14 @@ func mergeProcess(decoders []*decoder, pipelines []*Pipeline) (merged Process, f
 
 // contradicts reports what is another in a file before.
 func (d *decoder) contradicts(n *node, path string, is, was any, at *node) {
-	d.errorAt(n, fmt.Sprintf("%s belongs to the process: it is %v here and %v in %s:%d", path, is, was, at.src.name, at.line),
+	shown := func(value any) string {
+		text := fmt.Sprint(value)
+		if strings.Contains(text, "://") {
+			return concealQuery(text)
+		}
+		return text
+	}
+	d.errorAt(n, fmt.Sprintf("%s belongs to the process: it is %s here and %s in %s:%d", path, shown(is), shown(was), at.src.name, at.line),
 		"write it in one of the files, or the same in all")
 }
 

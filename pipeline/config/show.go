@@ -54,8 +54,8 @@ func (s *Set) hash() {
 type yamlWriter struct {
 	p        *Pipeline
 	origins  bool // mark defaults, variables and overrides by comments
-	relative bool // file names relative to the file's folder, and nothing of this machine
-	whole    bool // nothing is hidden, and files that are read at the start are named with a sum of what they hold: for compare.go alone
+	relative bool // for the hash: file names relative to the file's folder, nothing of this machine, and files that are read at the start with a sum of what they hold
+	whole    bool // nothing is hidden, and such files have that sum too, those of one machine included: for compare.go alone
 }
 
 func (s *yamlWriter) bytes() ([]byte, error) {
@@ -172,8 +172,8 @@ func (s *yamlWriter) fields(to *yaml.Node, v reflect.Value, path string, skip []
 			continue // none, which no file can say in words
 		}
 		value := s.value(fv, at)
-		if s.whole && f.tags.start && value != nil {
-			value.Value += contentOf(value.Value)
+		if f.tags.start && value != nil && (s.whole || s.relative && !f.tags.own) {
+			value.Value += contentOf(fv.String())
 		}
 		if f.tags.query && value != nil && !s.whole {
 			value.Value = concealQuery(value.Value)

@@ -32,6 +32,29 @@ func TestTracesOfSeveralFiles(t *testing.T) {
 	if got := found(dir, err); got != want {
 		t.Errorf("found\n%s\nwant\n%s", got, want)
 	}
+	half := put(t, map[string]string{"e.yaml": named("e") + "traces: {endpoint: \"https://127.0.0.1:4318\", tls: {cert: own.pem}}\n"})
+	_, err = loader().Load(filepath.Join(half, "e.yaml"))
+	if got, want := found(half, err), "e.yaml:6:46: tls: cert and key belong together: give both or none"; got != want {
+		t.Errorf("found\n%s\nwant\n%s", got, want)
+	}
+	twice := put(t, map[string]string{"f.yaml": named("f") + "traces: {endpoint: \"https://127.0.0.1:4318\", secret_headers: {authorization: canary}, auth: {bearer: {token_file: t}}}\n"})
+	_, err = loader().Load(filepath.Join(twice, "f.yaml"))
+	if got, want := found(twice, err), "f.yaml:6:93: traces.auth: authorization stands under secret_headers too: leave it out there"; got != want {
+		t.Errorf("found\n%s\nwant\n%s", got, want)
+	}
+	query := put(t, map[string]string{"g.yaml": named("g") + "traces: {endpoint: \"https://otlp.example/v1/traces?key=canary\"}\n"})
+	hidden := mustLoad(t, loader(), filepath.Join(query, "g.yaml"))
+	if shown, err := hidden.Pipelines[0].Show(); err != nil || strings.Contains(string(shown), "canary") || hidden.Process.Traces.Endpoint != "https://otlp.example/v1/traces?key=canary" {
+		t.Errorf("%v, shown:\n%s", err, shown)
+	}
+	both := put(t, map[string]string{
+		"h.yaml": named("h") + "traces: {endpoint: \"https://otlp.example/v1/traces?key=canary-h\"}\n",
+		"i.yaml": named("i") + "traces: {endpoint: \"https://otlp.example/v1/traces?key=canary-i\"}\n",
+	})
+	_, err = loader().Load(filepath.Join(both, "h.yaml"), filepath.Join(both, "i.yaml"))
+	if got := found(both, err); !strings.Contains(got, "i.yaml:6:20: traces.endpoint belongs to the process") || strings.Contains(detail(err), "canary") {
+		t.Errorf("found\n%s\n%s", got, detail(err))
+	}
 	if set := mustLoad(t, loader(), filepath.Join(dir, "d.yaml")); set.Process.Traces != nil {
 		t.Errorf("%s traces without being asked to", fmt.Sprint(set.Process.Traces))
 	}

@@ -85,6 +85,7 @@ func (f fence) promQL(expr string) error {
 // TestFencesAskForWhatThereIs: what a block of code of any page asks of a log or of metrics, in LogQL, jq, PromQL or for a shell, names
 // events, keys and metrics that there are, and a line of a log in it is a valid one.
 func TestFencesAskForWhatThereIs(t *testing.T) {
+	oneGoroutine(t)
 	root := filepath.Join("..", "..")
 	pages, asked := []string{"README.md", "CHANGELOG.md"}, map[string]int{}
 	err := fs.WalkDir(os.DirFS(root), "docs", func(p string, _ fs.DirEntry, err error) error {

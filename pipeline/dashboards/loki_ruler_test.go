@@ -119,6 +119,7 @@ func wants(t *testing.T, name string, got, want map[string][2]float64) {
 
 // TestLokiSilence: what stops to write without an end is silent, and what has ended, or takes longer for its figures, is not.
 func TestLokiSilence(t *testing.T) {
+	oneGoroutine(t)
 	l := &told{t: t}
 	const usual = 15 * time.Second
 	l.stats(0, 90, usual, "runs-1", "runs", nil)
@@ -153,6 +154,7 @@ func TestLokiSilence(t *testing.T) {
 // TestLokiSilenceIsNotAnEnd: where nothing else writes, neither a finite run that has ended well, nor copies that were all asked to end, nor
 // one that writes its figures seldom, is silent.
 func TestLokiSilenceIsNotAnEnd(t *testing.T) {
+	oneGoroutine(t)
 	for reason, every := range map[string]time.Duration{"completed": 15 * time.Second, "signal": time.Second, "": 5 * time.Minute} {
 		l := &told{t: t}
 		l.stats(0, 20, every, "a-1", "orders", nil)
@@ -169,6 +171,7 @@ func TestLokiSilenceIsNotAnEnd(t *testing.T) {
 
 // TestLokiFailures: what has failed and does not run fires, and what has done its work, was asked to end, or runs again, does not.
 func TestLokiFailures(t *testing.T) {
+	oneGoroutine(t)
 	l := &told{t: t}
 	const usual = 15 * time.Second
 	for _, c := range []struct {
@@ -207,6 +210,7 @@ func TestLokiFailures(t *testing.T) {
 // TestLokiBackpressure: a step is the limit by its share of the intervals, however long they are, however many copies there are, and
 // how many steps are the limit now and then.
 func TestLokiBackpressure(t *testing.T) {
+	oneGoroutine(t)
 	l := &told{t: t}
 	n := 0
 	full := func(share float64, steps ...string) func(*event.PipelineStats) {
@@ -241,6 +245,7 @@ func TestLokiBackpressure(t *testing.T) {
 
 // TestLokiErrors: attempts that fail while nothing is read fire too, and one of a pipeline that reads next to nothing does not.
 func TestLokiErrors(t *testing.T) {
+	oneGoroutine(t)
 	l := &told{t: t}
 	const usual = 15 * time.Second
 	figures := func(in, errors int64) func(*event.PipelineStats) {
@@ -258,6 +263,7 @@ func TestLokiErrors(t *testing.T) {
 
 // TestLokiRebalances counts rebalances, and not the copies that lose partitions in one.
 func TestLokiRebalances(t *testing.T) {
+	oneGoroutine(t)
 	l := &told{t: t}
 	for i := range 10 {
 		l.say(5+float64(i)/100, fmt.Sprint("a-", i), "many", event.SourceRevoked{ConsumerGroup: "many", Generation: 7, Partitions: 1, Reason: "rebalance"})

@@ -71,6 +71,9 @@ func TestNamesExist(t *testing.T) {
 // TestARenameIsFound: for each event and key that the pages use, a contract in which it has another name
 // makes TestNamesExist fail. So do a value that is not possible any more, and a number that is a text.
 func TestARenameIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing in it is concurrent, and it takes long under the race detector")
+	}
 	events, keys := used(t)
 	if len(events) < 15 || len(keys) < 60 {
 		t.Fatalf("only %d events and %d keys are used", len(events), len(keys))

@@ -34,10 +34,10 @@ func TestPanelsAnswerWhatTheRunDid(t *testing.T) {
 	a := newAsker(t, r)
 	t.Run("known from outside", func(t *testing.T) { a.t = t; outside(t, r, a) })
 	t.Run("totals of the last lines", func(t *testing.T) { a.t = t; totals(t, r, a) })
-	t.Run("each panel", func(t *testing.T) { a.t = t; each(t, a) })
-	t.Run("in LogQL", func(t *testing.T) { a.t = t; inLogQL(t, r, a) })
-	t.Run("alerts afterwards", func(t *testing.T) { alertsAfterwards(t, r, a) })
-	t.Run("pictures", func(t *testing.T) { a.t = t; draw(t, a) })
+	t.Run("each panel", func(t *testing.T) { oneGoroutine(t); a.t = t; each(t, a) })
+	t.Run("in LogQL", func(t *testing.T) { oneGoroutine(t); a.t = t; inLogQL(t, r, a) })
+	t.Run("alerts afterwards", func(t *testing.T) { oneGoroutine(t); alertsAfterwards(t, r, a) })
+	t.Run("pictures", func(t *testing.T) { oneGoroutine(t); a.t = t; draw(t, a) })
 }
 
 // answered gives the answer to a query of a page, which is named by its panel's title and its own name.

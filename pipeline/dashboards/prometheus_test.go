@@ -126,6 +126,7 @@ func ruleFaults(names promNames) (faults []string) {
 // TestPrometheusNamesExist: every metric, label and value that a dashboard, a recording rule or an alert on
 // Prometheus names exists, each is asked for as what it is, and each panel shows it in its unit.
 func TestPrometheusNamesExist(t *testing.T) {
+	oneGoroutine(t)
 	for _, f := range promFaults(t, metricsThere()) {
 		t.Error(f)
 	}
@@ -134,6 +135,7 @@ func TestPrometheusNamesExist(t *testing.T) {
 // TestPrometheusNamesAreGuarded: the test above fails when a metric or a label is renamed that something
 // names, or when a value is no longer one.
 func TestPrometheusNamesAreGuarded(t *testing.T) {
+	oneGoroutine(t)
 	there := metricsThere()
 	text := promText()
 	checked := 0

@@ -216,6 +216,23 @@ func (d *daemon) lines(t *testing.T, file string) int64 {
 	return int64(bytes.Count(text, []byte("\n")))
 }
 
+// awaitShare goes on producing until the copy has written something to its file, and gives how many records that were: on a
+// machine that has much to do a copy may be slow to begin.
+func (d *daemon) awaitShare(t *testing.T, c *kafkatest.Cluster, at tempo, beat *time.Ticker) (produced int64) {
+	t.Helper()
+	for until := time.Now().Add(2 * time.Minute); ; <-beat.C {
+		if info, err := os.Stat(filepath.Join(d.dir, "express.jsonl")); err == nil && info.Size() > 0 {
+			return produced
+		}
+		if time.Now().After(until) {
+			t.Fatalf("a copy writes nothing\n%s", d.stderr.bytes())
+		}
+		recs := orders(at.bursts+int(produced)/at.size, at.size)
+		c.Produce(t, "orders", recs...)
+		produced += int64(len(recs))
+	}
+}
+
 // makeRun makes a run, which has read all that was produced when it ends.
 func makeRun(t *testing.T, at tempo) *run {
 	c := kafkatest.StartFake(t)
@@ -234,6 +251,7 @@ func makeRun(t *testing.T, at tempo) *run {
 		case at.second[0]:
 			second = startCopy(t, c.Addrs()[0], server.URL, at.every)
 		case at.second[1]:
+			r.produced += second.awaitShare(t, c, at, beat)
 			second.stop(t)
 		}
 		size := at.size

@@ -173,7 +173,11 @@ func TestAGateThatOpensHoldsNothingBack(t *testing.T) {
 
 // Gates open and shut, calls fail and go to other gates: nobody is forgotten, whoever passed by.
 func TestNobodyIsForgottenAtGates(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			var mu sync.Mutex

@@ -14,8 +14,12 @@ type chain struct {
 	firstWait *waitStep // the first waiting step, nil without one: what it has not begun can be handed back
 	route     *router
 	sinks     []*sink
-	dead      *sink // of dead letters, or nil
+	dead      *sink    // of dead letters, or nil
+	gone      attempts // of steps and sinks of the chains before it, whose counts nothing here goes on with
 }
+
+// attempts are those that failed, and those after the first.
+type attempts struct{ errors, retries int64 }
 
 // newChain makes a chain that does not run yet. It takes over the sinks whose component is in the chain before it, nil: there is
 // none, as they are: their queues know which lanes they have written.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,8 @@ type Change struct {
 }
 
 // Prepare makes everything ready for the pipeline to go on with other parts. It checks them, opens the new sinks, and brings
-// the pipeline to rest: no record begins any more, and those that have begun get their outcome. It blocks until then, at most until ctx ends. A
+// the pipeline to rest: no record begins any more, and those that have begun get their outcome, but for those at sinks that store nothing and are taken
+// away: the sinks in their place get them (parting.go). It blocks until then, at most until ctx ends. A
 // component that the running parts have too is kept as it is; a sink that is kept has the same settings but for its When. The order, the key and
 // all else of the options stay.
 //
@@ -104,7 +106,7 @@ func (p *Pipeline) Prepare(ctx context.Context, parts Parts) (_ *Change, err err
 	if err := p.openSinks(ctx, c.newSinks(old)); err != nil {
 		return nil, err
 	}
-	if c.rest, err = p.toRest(ctx); err != nil {
+	if c.rest, err = p.toRest(ctx, c.chain); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -183,31 +185,24 @@ func (c *Change) newSinks(old *chain) (all []*sink) {
 }
 
 // Commit has the pipeline go on with the new parts, and closes those that are not used any more, which it does not wait for. It cannot
-// fail, and may be called once, by the goroutine that has called Prepare or after it. If the pipeline has been told to stop meanwhile it ends with the old
-// parts.
-func (c *Change) Commit() {
+// fail, and may be called once, by the goroutine that has called Prepare or after it. It gives false when the pipeline has been told to stop meanwhile: then
+// it ends with the old parts, and Commit has done what Cancel does.
+func (c *Change) Commit() bool {
 	if c.done {
-		return
+		return false
 	}
 	p, r := c.p, c.rest
 	r.mu.Lock()
 	if r.void {
 		r.mu.Unlock()
 		c.Cancel()
-		return
+		return false
 	}
 	c.done = true
 	old := p.chain()
 	old.first.close()
 	old.waitForSteps()
-	for _, s := range old.allSinks() {
-		if c.chain.sinkOf(s.conf.Sink) == nil {
-			s.crew.Wait()
-			for _, l := range p.lanes.all() {
-				s.forgetLane(l)
-			}
-		}
-	}
+	handed := c.takeAway(old)
 	now := time.Now()
 	c.chain.countOn(old, now)
 	p.changes.staff.Lock()
@@ -231,6 +226,7 @@ func (c *Change) Commit() {
 		c.plan.rejects.forbid()
 	}
 	p.fill.out, p.fill.keys = c.chain.first, c.plan.keys
+	c.handOver(handed)
 	c.chain.start()
 	if p.phase.stopsEarly.Load() || p.work.isOver() {
 		c.chain.stopEarly()
@@ -240,6 +236,7 @@ func (c *Change) Commit() {
 	c.closeUnused(old, c.chain) // before the run may end, which waits for that
 	r.end(p.fill)
 	p.changes.busy.Unlock()
+	return true
 }
 
 // Cancel has the pipeline go on with the parts that it has, and closes the new ones, which it does not wait for. After Commit, or
@@ -320,6 +317,27 @@ func (c *chain) countOn(old *chain, now time.Time) {
 			}
 		}
 	}
+	c.gone = old.gone
+	here := c.meters()
+	for _, m := range old.meters() {
+		if !slices.Contains(here, m) {
+			m.mu.Lock()
+			c.gone.errors += m.counts.Errors
+			c.gone.retries += m.counts.Retries
+			m.mu.Unlock()
+		}
+	}
+}
+
+// meters gives those of the steps and sinks, that of the dead letters too.
+func (c *chain) meters() (all []*meter) {
+	for _, s := range c.steps {
+		all = append(all, s.core().meter)
+	}
+	for _, s := range c.allSinks() {
+		all = append(all, s.meter)
+	}
+	return all
 }
 
 // staffLike has steps that take the place of one of their name and kind have as many workers as that one was given by command, where the

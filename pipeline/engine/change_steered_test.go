@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,6 +174,97 @@ func TestALaneStaysPausedOverAChange(t *testing.T) {
 	})
 }
 
+// While the pipeline has ended lanes itself, to come to rest, they can be named as ever: paused, and resumed, and their records skipped.
+func TestALaneIsPausedInAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, sink := &memory{lanes: 2, records: 400, batch: 100, reopens: true}, &collect{}
+		old, fresh := partsOf("0", 5*time.Second, sink), partsOf("1", time.Millisecond, sink)
+		old.DeadLetter.Sink = &collect{}
+		fresh.DeadLetter.Sink = old.DeadLetter.Sink
+		p, done := start(t, t.Context(), withParts(Options{Source: src, CommitEvery: time.Second}, old))
+		time.Sleep(time.Second)
+		changed := make(chan struct{})
+		go func() {
+			defer close(changed)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			mustChangeBy(ctx, t, p, fresh)
+		}()
+		time.Sleep(11 * time.Second) // the lanes are ended after 10
+		if !over(src.lane(0)) && !src.lane(0).isEnding() {
+			t.Fatal("the lane is not on its way")
+		}
+		skipped := pipeline.Position{Topic: "t", Partition: 1, Offset: 399}
+		for name, err := range map[string]error{
+			"pausing": p.PauseLane("t/0"), "pausing another": p.PauseLane("t/1"), "resuming it": p.ResumeLane("t/1"), "skipping": p.SkipRecord(skipped),
+		} {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := p.PauseLane("t/7"); !errors.Is(err, ErrNoLane) {
+			t.Errorf("pausing what there is not: %v", err)
+		}
+		if s := p.Snapshot(); fmt.Sprint(s.PausedLanes) != "[t/0]" {
+			t.Errorf("paused on the way: %v", s.PausedLanes)
+		}
+		<-changed
+		time.Sleep(time.Minute)
+		s := p.Snapshot()
+		if fmt.Sprint(s.PausedLanes) != "[t/0]" || src.mark(1) != 400 || src.mark(0) == 400 || s.Rejected != 1 {
+			t.Errorf("paused: %v, marks %d, %d, %d rejected", s.PausedLanes, src.mark(0), src.mark(1), s.Rejected)
+		}
+		if err := p.ResumeLane("t/0"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		ascending(t, "lane 0", sink.offsets(0), 400)
+		ascending(t, "lane 1", sink.offsets(1), 399)
+	})
+}
+
+// A pipeline that does not come to rest says what holds it up: a batch of a lane that is paused does not, though it has waited longer.
+func TestWhatIsPausedDoesNotHoldUpAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, out := &memory{lanes: 2, records: 40, batch: 1, reopens: true}, &collect{}
+		hangs := does(func(ctx context.Context, rec *pipeline.Record) error {
+			if rec.Partition == 1 {
+				pause(ctx, time.Hour)
+			}
+			return nil
+		})
+		parts := Parts{
+			Steps: []Step{{Name: "count", Stage: slowly(0)}, {Name: "ask", Stage: hangs, Workers: 2, Wait: &Wait{Timeout: 2 * time.Hour, Deadline: 3 * time.Hour}}},
+			Sinks: []Output{{Name: "out", Sink: out}},
+		}
+		p := mustNew(t, withParts(Options{Source: src}, parts))
+		p.Pause()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		time.Sleep(time.Second)
+		if err := p.PauseLane("t/0"); err != nil {
+			t.Fatal(err)
+		}
+		p.Resume()
+		time.Sleep(time.Second)
+		soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := p.Prepare(soon, parts)
+		var late *NotAtRestError
+		if !errors.As(err, &late) || !strings.Contains(late.Holder, "ask: attempt 1") || late.InFlight != 2 {
+			t.Errorf("Prepare: %v", err)
+		}
+		stop()
+		var abandoned *AbandonedError
+		if err := <-done; !errors.As(err, &abandoned) || !strings.Contains(abandoned.Holder, "ask: attempt 1") {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
 func mustChangeBy(ctx context.Context, t *testing.T, p *Pipeline, parts Parts) {
 	t.Helper()
 	c, err := p.Prepare(ctx, parts)
@@ -255,10 +347,11 @@ func TestAnIntervalEndsInAChange(t *testing.T) {
 // What keeps a pipeline from resting is said also where it is neither a record nor a call.
 func TestWhatNotAtRestSays(t *testing.T) {
 	for want, e := range map[string]NotAtRestError{
-		"not at rest within 5.0 s: 2 records are in flight":                                            {InFlight: 2, Running: 1},
-		"not at rest within 5.0 s: 3 calls have not returned":                                          {Running: 3},
-		"not at rest within 5.0 s: a transaction is not committed, or a batch is still being made":     {},
-		"not at rest within 5.0 s: 1 records are in flight; the oldest: a call of ask, attempt 1 of 3": {InFlight: 1, Holder: "a call of ask, attempt 1 of 3"},
+		"not at rest within 5.0 s: 2 records are in flight":                                                                                                   {InFlight: 2, Running: 1},
+		"not at rest within 5.0 s: 3 calls have not returned":                                                                                                 {Running: 3},
+		"not at rest within 5.0 s: a transaction is not committed, or a batch is still being made":                                                            {},
+		"not at rest within 5.0 s: 1 records are in flight; the oldest: a call of ask, attempt 1 of 3":                                                        {InFlight: 1, Holder: "a call of ask, attempt 1 of 3"},
+		"not at rest within 5.0 s: 1 records are in flight; the sink out stores nothing and is kept: parts in which it is another, or gone, could be applied": {InFlight: 1, Failing: "out"},
 	} {
 		e.After = 5 * time.Second
 		if e.Error() != want {

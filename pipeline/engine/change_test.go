@@ -207,7 +207,7 @@ func (o *opens) Open(context.Context) error {
 	return o.err
 }
 
-// TestAChangeOfWhatDoesNotRest: a sink that does not store keeps the pipeline from resting. Prepare says so, and who holds it.
+// TestAChangeOfWhatDoesNotRest: a sink that does not store, and that both parts have, keeps the pipeline from resting. Prepare says so, and who holds it.
 func TestAChangeOfWhatDoesNotRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
@@ -224,12 +224,12 @@ func TestAChangeOfWhatDoesNotRest(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := p.Prepare(ctx, partsOf("1", 0, &collect{}))
+		_, err := p.Prepare(ctx, partsOf("1", 0, sink))
 		var late *NotAtRestError
-		if !errors.As(err, &late) || late.InFlight == 0 || !strings.Contains(late.Holder, "nobody listens") || time.Since(began) != 10*time.Second {
+		if !errors.As(err, &late) || late.InFlight == 0 || !strings.Contains(late.Holder, "nobody listens") || late.Failing != "out" || time.Since(began) != 10*time.Second {
 			t.Fatalf("%v after %s", err, time.Since(began))
 		}
-		if _, err := p.Prepare(ctx, partsOf("1", 0, &collect{})); !errors.As(err, &late) { // it may be asked for again
+		if _, err := p.Prepare(ctx, partsOf("1", 0, sink)); !errors.As(err, &late) { // it may be asked for again
 			t.Errorf("again: %v", err)
 		}
 		away.Store(false)
@@ -303,7 +303,9 @@ func TestAStopWinsOverAChange(t *testing.T) {
 					stop(p, cancel)
 					if prepared {
 						synctest.Wait()
-						c.Commit()
+						if c.Commit() {
+							t.Error("Commit says that the new parts run")
+						}
 					} else if err := <-got; !errors.Is(err, ErrStopping) {
 						t.Errorf("Prepare: %v", err)
 					}
@@ -338,7 +340,9 @@ func TestAChangeAtAnOddTime(t *testing.T) {
 		if _, err := p.Prepare(t.Context(), partsOf("1", 0, sink)); !errors.Is(err, ErrChanging) {
 			t.Errorf("beside another: %v", err)
 		}
-		c.Commit()
+		if !c.Commit() || c.Commit() {
+			t.Error("Commit says that the new parts do not run, or do again")
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -20,7 +20,7 @@ func TestACommitThatHangs(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		t.Run(fmt.Sprint("deaf ", deaf), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				src := &hanging{memory: memory{lanes: 3, records: 1_000_000, batch: 20, gap: 10 * time.Millisecond, endless: true}, deaf: deaf}
+				src := &hanging{memory: memory{lanes: 3, records: 1_000_000, batch: 2, gap: 10 * time.Millisecond, endless: true}, deaf: deaf}
 				src.back = make(chan struct{})
 				log := &lines{}
 				ctx, cancel := context.WithCancel(t.Context())
@@ -100,7 +100,7 @@ func TestCommitsThatFailAreTriedLessOften(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var tries atomic.Int64
 				var works atomic.Bool
-				src := &memory{lanes: 1, records: 1_000_000, batch: 20, gap: 10 * time.Millisecond, endless: true}
+				src := &memory{lanes: 1, records: 1_000_000, batch: 2, gap: 10 * time.Millisecond, endless: true}
 				src.commit = func([]pipeline.Mark) error {
 					tries.Add(1)
 					if works.Load() {

@@ -15,12 +15,16 @@ import (
 // The figures of a step's queue have one unit and agree: no more places are taken than there
 // are, and the fullest state of an interval is at least as full as its last one.
 func TestFiguresOfAQueueAgree(t *testing.T) {
+	records := 4000
+	if testing.Short() {
+		records = 1000
+	}
 	for _, waits := range []bool{true, false} {
 		t.Run(fmt.Sprint("waits=", waits), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := &lines{}
 				_, done := start(t, t.Context(), Options{
-					Name: "p", Source: &memory{lanes: 8, records: 4000}, Events: log.emitter(t), StatsEvery: time.Second,
+					Name: "p", Source: &memory{lanes: 8, records: records}, Events: log.emitter(t), StatsEvery: time.Second,
 					Steps: []Step{{Name: "slow", Kind: "http", Wait: waitIf(waits), Workers: 4, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 						time.Sleep(20 * time.Millisecond)
 						return nil

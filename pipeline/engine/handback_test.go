@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,8 +134,12 @@ func TestAStopHandsBack(t *testing.T) {
 	if testing.Short() {
 		moments = moments[1:2]
 	}
-	for name, h := range handings {
-		for _, how := range []string{"stop", "end"} {
+	for i, name := range slices.Sorted(maps.Keys(handings)) {
+		h, ways := handings[name], []string{"stop", "end"}
+		if testing.Short() {
+			ways = ways[i%2:][:1] // cases that stand beside one another are alike: each way has half of them
+		}
+		for _, how := range ways {
 			for _, after := range moments {
 				t.Run(fmt.Sprint(name, ", ", how, " after ", after), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { h.test(t, how, after) })

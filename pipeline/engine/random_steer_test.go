@@ -41,6 +41,7 @@ func (w *world) steer(p *Pipeline, over <-chan struct{}) {
 		switch r.IntN(9) {
 		case 0:
 			p.Pause()
+			w.staysPaused(p, r)
 		case 1, 2:
 			p.Resume()
 		case 3:
@@ -67,5 +68,15 @@ func (w *world) steer(p *Pipeline, over <-chan struct{}) {
 	p.Resume()
 	for i := range w.src.lanes {
 		must("resuming a lane", p.ResumeLane("t/"+strconv.Itoa(i)))
+	}
+}
+
+// staysPaused checks that no record begins while the pipeline is paused, whatever else is done to it.
+func (w *world) staysPaused(p *Pipeline, r *rand.Rand) {
+	time.Sleep(time.Nanosecond) // what was being made when the pause began is there now
+	a := p.Snapshot()
+	time.Sleep(time.Duration(r.IntN(2000)) * time.Millisecond)
+	if b := p.Snapshot(); a.PausedBy == pausedByCommand && b.PausedBy == pausedByCommand && a.In != b.In {
+		w.t.Errorf("%d records began in a pause", b.In-a.In)
 	}
 }

@@ -68,7 +68,7 @@ func (s *sink) endWrites() {
 	}
 }
 
-// rest waits as long as the last Write has asked for, unless the lane is given up or the sink is left alone.
+// rest waits as long as the last Write has asked for, unless the lane is given up, the sink is left alone or is to part with what it holds.
 func (w *writer) rest() {
 	t := time.NewTimer(w.wait)
 	defer t.Stop()
@@ -76,6 +76,7 @@ func (w *writer) rest() {
 	case <-t.C:
 	case <-w.q.l.writesCtx.Done():
 	case <-w.q.s.alone.on:
+	case <-w.q.s.parting.asked():
 	}
 	w.wait = 0
 }

@@ -255,6 +255,10 @@ func TestOnePoisonRecordInAThousand(t *testing.T) {
 // A stop in a pause ends it at once, and nothing more is rejected: what has not begun is handed back, what has is
 // abandoned, and the process does not wait for the pause.
 func TestAStopEndsAPause(t *testing.T) {
+	long := time.Hour
+	if testing.Short() {
+		long = 5 * time.Minute // of the 24 hours of the pause
+	}
 	for name := range outageSteps(&outage{}) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -265,7 +269,7 @@ func TestAStopEndsAPause(t *testing.T) {
 				opts := pausing(o, name, src, out, dead, &log)
 				opts.DeadLetter.Budget.Pause = 24 * time.Hour
 				p, done := start(t, ctx, opts)
-				time.Sleep(time.Hour)
+				time.Sleep(long)
 				if s := p.Snapshot(); s.State != "paused" {
 					t.Fatalf("state %s", s.State)
 				}
@@ -303,6 +307,10 @@ func TestAStopEndsAPause(t *testing.T) {
 
 // A revocation ends a pause, too, and has its lane drained; the pipeline may pause again afterwards.
 func TestARevocationEndsAPause(t *testing.T) {
+	long := time.Hour
+	if testing.Short() {
+		long = 5 * time.Minute // of the 24 hours of the pause
+	}
 	for name := range outageSteps(&outage{}) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -313,7 +321,7 @@ func TestARevocationEndsAPause(t *testing.T) {
 				opts := pausing(o, name, src, out, dead, &log)
 				opts.DeadLetter.Budget.Pause = 24 * time.Hour
 				p, done := start(t, ctx, opts)
-				time.Sleep(time.Hour)
+				time.Sleep(long)
 				if s := p.Snapshot(); s.State != "paused" {
 					t.Fatalf("state %s", s.State)
 				}
@@ -324,7 +332,7 @@ func TestARevocationEndsAPause(t *testing.T) {
 				if took := time.Since(began); err != nil || report.Abandoned > 0 || took > 15*time.Second {
 					t.Errorf("%v, %+v after %s", err, report, took)
 				}
-				time.Sleep(time.Hour)
+				time.Sleep(long)
 				want := 2
 				if s := p.Snapshot(); s.InFlight == 0 { // a step that takes no time has done all while the lane was drained
 					want = 1
@@ -419,10 +427,14 @@ func TestSinksSpendTheBudget(t *testing.T) {
 // A sink that lags leaves records without an outcome. That is no outage: a few bad records among many that have passed the
 // steps spend no budget, however many lanes wait for the sink.
 func TestASinkThatLagsSpendsNoBudget(t *testing.T) {
+	n := 4000
+	if testing.Short() {
+		n = 2000
+	}
 	for _, every := range []int64{50, 500} {
 		t.Run(fmt.Sprint(every), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const lanes, n = 64, 4000
+				const lanes = 64
 				began := time.Now()
 				dead, out := &collect{}, &collect{write: func(context.Context, []*pipeline.Record) error {
 					if d := time.Minute - time.Since(began); d > 0 {
@@ -450,7 +462,7 @@ func TestASinkThatLagsSpendsNoBudget(t *testing.T) {
 				if err := <-done; err != nil {
 					t.Fatal(err)
 				}
-				if want := int(lanes * n / every); len(dead.all()) != want || len(out.all()) != lanes*n-want {
+				if want := lanes * n / int(every); len(dead.all()) != want || len(out.all()) != lanes*n-want {
 					t.Errorf("%d letters, %d delivered", len(dead.all()), len(out.all()))
 				}
 			})

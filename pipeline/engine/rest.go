@@ -28,6 +28,8 @@ type rest struct {
 	over  chan struct{} // closed when it may go on
 	once  sync.Once     // closes there
 
+	parted []parted // sinks that are taken away
+
 	mu   sync.Mutex // held while the chain is replaced
 	void bool       // the pipeline stops: nothing is replaced any more
 }
@@ -48,11 +50,13 @@ func (f *filler) rest(r *rest) {
 	r.mu.Lock() // not while the chain is replaced
 	r.void = true
 	r.mu.Unlock()
+	r.stay()
 	f.held.CompareAndSwap(r, nil)
 }
 
 // end lets the filler go on.
 func (r *rest) end(f *filler) {
+	r.stay()
 	f.held.CompareAndSwap(r, nil)
 	close(r.over)
 }
@@ -63,6 +67,7 @@ type NotAtRestError struct {
 	Running  int           // calls that had not returned
 	After    time.Duration // how long it had been waited
 	Holder   string        // what held the record that had been there longest; "": not known
+	Failing  string        // a sink that stores nothing, and that the change keeps; "": none
 }
 
 func (e *NotAtRestError) Error() string {
@@ -77,13 +82,16 @@ func (e *NotAtRestError) Error() string {
 	if e.Holder != "" {
 		text += "; the oldest: " + e.Holder
 	}
+	if e.Failing != "" {
+		text += "; the sink " + e.Failing + " stores nothing and is kept: parts in which it is another, or gone, could be applied"
+	}
 	return text
 }
 
-// toRest brings the pipeline to rest, or says why it is not.
-func (p *Pipeline) toRest(ctx context.Context) (*rest, error) {
+// toRest brings the pipeline to rest, or says why it is not. What sinks hold that are taken away need not be stored (parting.go).
+func (p *Pipeline) toRest(ctx context.Context, next *chain) (*rest, error) {
 	began := time.Now()
-	r := &rest{there: make(chan struct{}), over: make(chan struct{})}
+	r := &rest{there: make(chan struct{}), over: make(chan struct{}), parted: p.chain().parted(next)}
 	p.resting.Add(1)
 	defer p.resting.Add(-1)
 	p.fill.held.Store(r)
@@ -93,6 +101,8 @@ func (p *Pipeline) toRest(ctx context.Context) (*rest, error) {
 	}
 	handBack := p.whenSlow(ctx, began)
 	defer handBack.Stop()
+	part := time.NewTimer(halfOf(ctx, began, p.opts.Drain))
+	defer part.Stop()
 	look := time.NewTicker(restLook)
 	defer look.Stop()
 	there := r.there
@@ -103,20 +113,24 @@ func (p *Pipeline) toRest(ctx context.Context) (*rest, error) {
 		case <-look.C:
 		case <-handBack.C:
 			p.handBackLanes()
+		case <-part.C:
+			r.part()
 		case <-p.read.done:
 			r.end(p.fill)
 			return nil, ErrStopping
 		case <-ctx.Done():
-			r.end(p.fill)
-			c := p.meter.read()
-			return nil, &NotAtRestError{InFlight: c.InFlight, Running: p.chain().running(), After: time.Since(began), Holder: p.holder()}
+			late := &NotAtRestError{
+				InFlight: p.meter.read().InFlight, Running: p.chain().running(), After: time.Since(began), Holder: p.holder(), Failing: p.chain().failing(next),
+			}
+			r.end(p.fill) // behind the count: what begins now has held up nothing
+			return nil, late
 		}
 		if p.read.ctx.Err() != nil {
 			r.end(p.fill)
 			return nil, ErrStopping
 		}
 		switch {
-		case there != nil || !p.isIdle():
+		case there != nil || !p.isIdle() && !r.isParted(p):
 		case p.txn == nil || // a sink that is replaced is not left with an open transaction that it has written in
 			p.txn.isClosed() && !p.dirty():
 			return r, nil
@@ -134,25 +148,37 @@ func (p *Pipeline) isIdle() bool {
 
 // whenSlow gives a timer for when what has not begun is handed back: at half of the time that there is.
 func (p *Pipeline) whenSlow(ctx context.Context, began time.Time) *time.Timer {
-	by, ok := ctx.Deadline()
-	if !ok {
-		by = began.Add(p.opts.Drain)
-	}
-	t := time.NewTimer(by.Sub(began) / 2)
+	t := time.NewTimer(halfOf(ctx, began, p.opts.Drain))
 	if p.opts.readsOnce() || p.chain().firstWait == nil {
 		t.Stop()
 	}
 	return t
 }
 
+// halfOf gives half of the time that there is until ctx ends, or at most.
+func halfOf(ctx context.Context, began time.Time, most time.Duration) time.Duration {
+	by, ok := ctx.Deadline()
+	if !ok {
+		by = began.Add(most)
+	}
+	return by.Sub(began) / 2
+}
+
 // handBackLanes ends the lanes of which records are under way. It does not wait for that.
 func (p *Pipeline) handBackLanes() {
+	var busy, come []*lane
 	for _, l := range p.lanes.all() {
 		l.mu.Lock()
-		busy := l.inFlight > 0
-		l.mu.Unlock()
-		if busy {
-			p.spawn(func() { _, _ = l.End(p.work.ctx) }) // a commit that fails is reported, and what it would have passed is read again
+		if l.inFlight > 0 {
+			busy = append(busy, l)
+			if !l.ending { // who has ended it else does not open it again
+				come = append(come, l)
+			}
 		}
+		l.mu.Unlock()
+	}
+	p.steer.sentBack(come)
+	for _, l := range busy {
+		p.spawn(func() { _, _ = l.End(p.work.ctx) }) // a commit that fails is reported, and what it would have passed is read again
 	}
 }

@@ -260,7 +260,7 @@ func (p *Pipeline) finish(e ending, allDone <-chan struct{}) error {
 // holder says what holds the record that has been in flight longest; "": nothing is in flight. What only waits for others, or for
 // its commit, says less than what those wait for.
 func (p *Pipeline) holder() string {
-	holds := p.Why()
+	holds := p.why(false)
 	for _, h := range holds {
 		if h.Where != commitPlace && !h.turns() {
 			return h.Why()

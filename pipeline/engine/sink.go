@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -45,6 +44,7 @@ type sink struct {
 	tap         *tapPoint
 	outstanding atomic.Int32 // Writes that have not returned
 	alone       leftAlone
+	parting     parting
 
 	mu     sync.Mutex
 	queues map[*lane]*sinkQueue
@@ -68,6 +68,7 @@ func newSink(p *shared, txn *transactions, conf Output) *sink {
 		queues: map[*lane]*sinkQueue{}, meter: new(meter), tally: new(sinkTally), tap: p.taps.point(conf.Name),
 	}
 	s.alone.init()
+	s.parting.init()
 	return s
 }
 
@@ -127,6 +128,11 @@ func (s *sink) enqueue(l *lane, recs []item) {
 	if s.tap.watched() {
 		s.tap.look(TapBefore, recs, nil, time.Now())
 	}
+	s.put(l, recs)
+}
+
+// put is enqueue of records that are counted.
+func (s *sink) put(l *lane, recs []item) {
 	s.mu.Lock()
 	q := s.queues[l]
 	if q == nil {
@@ -256,50 +262,6 @@ func (q *sinkQueue) drop() []item {
 	return recs
 }
 
-// forgetLane drops the queue of a lane that is over. Its writer ends by itself when it finds
-// the lane frozen. The sink is told of the end when no Write of the lane is under way: here, or
-// by the writer when its Write returns.
-func (s *sink) forgetLane(l *lane) {
-	s.mu.Lock()
-	q := s.queues[l]
-	delete(s.queues, l)
-	s.mu.Unlock()
-	if q == nil {
-		return
-	}
-	s.abandon(l, q.drop())
-	q.mu.Lock()
-	q.closed = true
-	tell := !q.call
-	q.mu.Unlock()
-	if tell {
-		q.tellLaneEnded()
-	}
-}
-
-// tellLaneEnded lets the sink know that the lane is over, if the sink wants to hear that and
-// has had a Write of it. It is called once: the queue is closed, and no Write is under way.
-func (q *sinkQueue) tellLaneEnded() {
-	e, ok := q.s.conf.Sink.(pipeline.LaneEnder)
-	if !ok || !q.wrote {
-		return
-	}
-	err := guarded(func() error { e.LaneEnded(q.at.Topic, q.at.Partition); return nil })
-	if err != nil {
-		q.s.p.stop(fmt.Errorf("%s: ending lane %s: %w", q.s.conf.Name, q.l.name, err))
-	}
-}
-
-// forget drops a queue that was made after forgetLane: the router may have found the lane in
-// order just before it ended, and have put records of it into a new queue.
-func (s *sink) forget(q *sinkQueue) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.queues[q.l] == q && q.l.isFrozen() {
-		delete(s.queues, q.l)
-	}
-}
-
 // allQueues gives the queues of all lanes at this moment.
 func (s *sink) allQueues() []*sinkQueue {
 	s.mu.Lock()
@@ -308,11 +270,11 @@ func (s *sink) allQueues() []*sinkQueue {
 }
 
 // startWriters starts the writers of all queues that hold records. It is for the beginning of a
-// transaction: writers that found nothing they might write have ended.
+// transaction, as writers that found nothing they might write have ended, and for those that were parked.
 func (s *sink) startWriters() {
 	for _, q := range s.allQueues() {
 		q.mu.Lock()
-		start := !q.running && q.head < len(q.queue)
+		start := !q.running && (q.head < len(q.queue) || len(q.batch) > 0)
 		q.running = q.running || start
 		q.mu.Unlock()
 		if start {

@@ -116,7 +116,7 @@ func skipAt(at pipeline.Position) skipChange {
 }
 
 // skip skips something from now on, or skips it no more.
-func (s *steering) skip(c *chain, change skipChange, yes bool) error {
+func (s *steering) skip(now func() *chain, change skipChange, yes bool) error {
 	s.forgetPassed()
 	set, err := s.changed(func(set *skipSet) error {
 		if yes && (s.bare || s.p.plan().dead.Sink == nil) {
@@ -133,7 +133,7 @@ func (s *steering) skip(c *chain, change skipChange, yes bool) error {
 	if err != nil || !yes || set == nil {
 		return err
 	}
-	for _, st := range c.steps {
+	for _, st := range now().steps { // asked for behind the set: a chain that comes later finds that
 		st.skip(set)
 	}
 	return nil

@@ -33,6 +33,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		s.CommitAgeMax = max(s.CommitAgeMax, uncommitted)
 	}
 	c := p.chain()
+	s.Errors, s.Retries = s.Errors+c.gone.errors, s.Retries+c.gone.retries
 	for _, st := range c.steps {
 		one := st.snapshot(now)
 		st.core().meter.risen(&one)

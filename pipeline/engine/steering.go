@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type steering struct {
 	over   bool // nothing is paused any more
 	since  time.Time
 	named  map[string]time.Time // lanes that are paused by their names, and since when; also while they are away
+	comes  map[string]bool      // lanes that the pipeline itself has ended last, to come to rest, and that its source opens again
 	bare   bool                 // a change is under way that takes the dead letters away: nothing more is skipped
 }
 
@@ -67,9 +69,27 @@ func (s *steering) open(l *lane) bool {
 	if !s.p.lanes.add(l) {
 		return false
 	}
+	delete(s.comes, l.name)
 	l.steered.since, l.steered.alone = s.named[l.name]
 	s.hold(l)
 	return true
+}
+
+// sentBack notes that the pipeline itself ends lanes, which come again: until then they are there for whoever names one.
+func (s *steering) sentBack(lanes []*lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.comes = map[string]bool{}
+	for _, l := range lanes {
+		s.comes[l.name] = true
+	}
+}
+
+// mayCome says whether a position is one of a lane that comes again.
+func (s *steering) mayCome(at pipeline.Position) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.comes[at.Topic+"/"+strconv.Itoa(int(at.Partition))] || s.comes[at.Topic] && at.Partition == 0
 }
 
 // hold holds a lane back, or lets it go, as is asked for by now. The lock is held.
@@ -119,7 +139,7 @@ func (s *steering) pauseLane(name string, yes bool) error {
 		}
 	}
 	switch {
-	case len(there) == 0 && !was:
+	case len(there) == 0 && !was && !s.comes[name]:
 		return fmt.Errorf("lane %q: %w", name, ErrNoLane)
 	case !yes:
 		delete(s.named, name)
@@ -176,7 +196,13 @@ func (s *steering) show(snap *Snapshot) {
 			snap.PausedLanes = append(snap.PausedLanes, l.name)
 		}
 	}
+	for name := range s.comes {
+		if _, paused := s.named[name]; paused {
+			snap.PausedLanes = append(snap.PausedLanes, name)
+		}
+	}
 	slices.Sort(snap.PausedLanes)
+	snap.PausedLanes = slices.Compact(snap.PausedLanes) // one may be about to end
 }
 
 // holds says whether a command pauses a lane.
@@ -280,20 +306,20 @@ func (s *Step) allows(n int) error {
 }
 
 // Skip implements [Controller].
-func (p *Pipeline) Skip(key []byte) error { return p.steer.skip(p.chain(), skipKey(key), true) }
+func (p *Pipeline) Skip(key []byte) error { return p.steer.skip(p.chain, skipKey(key), true) }
 
 // Unskip implements [Controller].
-func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(p.chain(), skipKey(key), false) }
+func (p *Pipeline) Unskip(key []byte) { _ = p.steer.skip(p.chain, skipKey(key), false) }
 
 // SkipRecord implements [Controller].
 func (p *Pipeline) SkipRecord(at pipeline.Position) error {
-	if !slices.ContainsFunc(p.lanes.all(), func(l *lane) bool { return l.mayHave(at) }) {
+	if !slices.ContainsFunc(p.lanes.all(), func(l *lane) bool { return l.mayHave(at) }) && !p.steer.mayCome(at) {
 		return fmt.Errorf("skipping %s: %w", at, ErrNoLane)
 	}
-	return p.steer.skip(p.chain(), skipAt(at), true)
+	return p.steer.skip(p.chain, skipAt(at), true)
 }
 
 // UnskipRecord implements [Controller].
 func (p *Pipeline) UnskipRecord(at pipeline.Position) {
-	_ = p.steer.skip(p.chain(), skipAt(at), false)
+	_ = p.steer.skip(p.chain, skipAt(at), false)
 }

@@ -21,7 +21,10 @@ import (
 
 // Why says for each lane with records that are not committed what keeps its mark from moving, those whose
 // records have been there longest first. It may be called at any time, also while a stage or a sink hangs.
-func (p *Pipeline) Why() []Hold {
+func (p *Pipeline) Why() []Hold { return p.why(true) }
+
+// why is Why. With batches false it leaves out the lanes of which no record is under way: batches that wait hold up nobody else.
+func (p *Pipeline) why(batches bool) []Hold {
 	var all []Hold
 	var f *search
 	for range whyLooks {
@@ -40,7 +43,7 @@ func (p *Pipeline) Why() []Hold {
 			}
 			if w := l.wanted(now); w != nil {
 				f.lanes[l] = w
-			} else if h, ok := l.unmade(now); !ok {
+			} else if h, ok := l.unmade(now); !ok || !batches {
 				continue
 			} else if p.steer.describe(l, &h, now) {
 				h.Where, h.Kind = f.chain.entrance()

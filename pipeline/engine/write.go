@@ -64,6 +64,9 @@ func (w *writer) work() bool {
 		w.giveUp()
 		return true
 	}
+	if q.park() {
+		return false
+	}
 	if q.s.p.rejects().pausing() && !q.s.letters && q.s.txn == nil {
 		q.s.p.rejects().wait(q.l.writesCtx)
 		return true

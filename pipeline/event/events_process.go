@@ -26,7 +26,7 @@ type ProcessUnready struct {
 
 // ProcessStopping is process.stopping: the first signal, or the end of the pipelines.
 type ProcessStopping struct {
-	Reason         string `json:"reason" required:"true" enum:"signal,completed,failed"`
+	Reason         string `json:"reason" required:"true" enum:"signal,completed,drain_timeout,failed"`
 	Signal         string `json:"signal"`
 	DrainTimeoutMs int64  `json:"drain_timeout_ms"`
 	Inflight       int64  `json:"inflight"`

@@ -52,7 +52,7 @@ var meanings = map[string]string{
 	"clients_dropped":      "clients that were disconnected in this interval, as they were too slow or did not answer; absent: the sink has none",
 	"commit_age_max_ms":    "how long a record has been there, or done, without being committed, at most",
 	"commit_age_ms":        "time since the partition's last commit; before this process has made one, since it began to read the partition",
-	"config_hash":          "12 hex digits over the configuration without its secrets",
+	"config_hash":          "12 hex digits over the configuration and what the files hold that it reads at the start, as scripts, schemas and authorities; without secrets, certificates and their keys",
 	"config_hash_prev":     "hash of the configuration before this one",
 	"config_path":          "files that were loaded, with commas",
 	"consumer_group":       "Kafka's consumer group",

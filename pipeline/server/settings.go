@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"path/filepath"
-	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/internal/listen"
@@ -49,7 +48,7 @@ func (s *Settings) Validate() error {
 		p.Add("token_file", "token is given too: give one of them")
 	}
 	for _, host := range s.Hosts {
-		if host == "" || strings.ContainsAny(host, ":/ @") {
+		if !listen.IsName(host) {
 			p.Add("hosts", "it takes names, not %q: write the name alone, without https:// and without a port", host)
 		}
 	}

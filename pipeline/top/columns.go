@@ -52,7 +52,12 @@ var columns = []column{
 		}
 		return bar(s.Queue.Fill, barPlaces) + " " + pad(shortWhole(s.Queue.Len), 5), st
 	}},
-	{"WRK", 4, 10, text(func(s *Step) string { return wholeOr(s.Workers) })},
+	{"WRK", 4, 10, text(func(s *Step) string {
+		if s.Workers < 0 {
+			return unknown
+		}
+		return wholeIn(s.Workers, 4)
+	})},
 	{"BUSY", 5, 15, func(s *Step) (string, style) {
 		if s.Shares.Busy >= 0.9 {
 			return percent(s.Shares.Busy), fair
@@ -70,11 +75,11 @@ var columns = []column{
 	{"P95", 6, 6, text(func(s *Step) string { return span(s.Latency.P95) })},
 	{"P99", 6, 17, text(func(s *Step) string { return span(s.Latency.P99) })},
 	{"OLDEST", 6, 11, text(func(s *Step) string { return spanOf(s.OldestMs) })},
-	{"IN", 11, 5, text(func(s *Step) string { return whole(s.In) })},
-	{"OUT", 11, 4, text(func(s *Step) string { return whole(s.Out) })},
-	{"REJECTED", 9, 3, text(func(s *Step) string { return whole(s.Rejected) })},
-	{"FILTERED", 11, 2, text(func(s *Step) string { return whole(s.Filtered) })},
-	{"RETRIES", 8, 1, text(func(s *Step) string { return whole(s.Retries) })},
+	{"IN", 11, 5, text(func(s *Step) string { return wholeIn(s.In, 11) })},
+	{"OUT", 11, 4, text(func(s *Step) string { return wholeIn(s.Out, 11) })},
+	{"REJECTED", 9, 3, text(func(s *Step) string { return wholeIn(s.Rejected, 9) })},
+	{"FILTERED", 11, 2, text(func(s *Step) string { return wholeIn(s.Filtered, 11) })},
+	{"RETRIES", 8, 1, text(func(s *Step) string { return wholeIn(s.Retries, 8) })},
 }
 
 // LeftOut gives the columns of the steps in the order in which they are left out when a screen is too narrow.
@@ -133,3 +138,6 @@ func columnsFor(width int, steps []Step) (fit []column, name int) {
 func pad(s string, width int) string {
 	return strings.Repeat(" ", max(width-widthOf(s), 0)) + s
 }
+
+// apart is pad for a text that stands behind another one: one that needs all of the room is still told from that.
+func apart(s string, width int) string { return " " + pad(s, width-1) }

@@ -144,6 +144,9 @@ func folded(text string, width int) (lines []string) {
 // foot is the last line.
 func (d *drawing) foot() {
 	d.y = d.s.Height - 1
+	for x := range d.s.Width { // what had no room may have come here
+		d.s.put(x, d.y, d.s.Width, plain, " ")
+	}
 	if d.s.Width < leastWidth || d.s.Height < leastHeight {
 		d.s.put(1, d.y, d.s.Width, fair, cut(fmt.Sprintf("%dx%d is less than %dx%d: some is left out", d.s.Width, d.s.Height, leastWidth, leastHeight), d.s.Width-2))
 		return

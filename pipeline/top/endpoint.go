@@ -199,6 +199,9 @@ func restarted(in *instance, all *statsAnswer) bool {
 	return false
 }
 
+// notConnected is what is said of a source of which nobody tells why it is not connected.
+const notConnected = "the source is not connected"
+
 func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 	s := e.store
 	v := &Pipeline{
@@ -207,9 +210,12 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 		CommitAgeMs: a.CommitAgeMs, OldestMs: a.OldestMs, Backpressure: a.Backpressure, Bottleneck: a.Bottleneck, ConfigHash: e.hash,
 		PausedBy: a.PausedBy, PausedLanes: a.PausedLanes, Skipped: a.Skipped,
 	}
+	if a.State == "stopped" || a.State == "failed" { // what it says is of its last interval
+		v.Backpressure, v.Bottleneck = "", ""
+	}
 	v.Away = a.Source.Away
 	if v.Away == "" && a.Source.Connected != nil && !*a.Source.Connected && a.State == "running" {
-		v.Away = "the source is not connected"
+		v.Away = notConnected
 	}
 	for _, h := range a.Stalled {
 		v.Notes = append(v.Notes, h.Says)

@@ -20,10 +20,13 @@ func stateStyle(state string) (sign string, st style) {
 	return "●", fair
 }
 
+// leastDated is how wide a screen is at least that has the time beside the state.
+const leastDated = 30
+
 // title is the first line: what is looked at.
 func (d *drawing) title() {
 	end := d.s.Width - 1
-	if when := d.when(); 2*widthOf(when) <= d.s.Width {
+	if when := d.when(); 2*widthOf(when) <= d.s.Width && d.s.Width >= leastDated {
 		end -= widthOf(when) + 1
 		d.s.put(end+1, d.y, d.s.Width, accent, when)
 	}
@@ -194,6 +197,19 @@ func (d *drawing) totals() {
 	d.y++
 }
 
+// away says that the source is not connected, and why, where that is known.
+func (p *Pipeline) away() string {
+	if p.Away == notConnected {
+		return notConnected
+	}
+	return notConnected + ": " + p.Away
+}
+
+// leftOut says how much found no room.
+func (v *View) leftOut() string {
+	return whole(int64(v.LeftOut)) + " figures found no room and are left out"
+}
+
 // mostAlerts is how many lines of what is wrong there are at most.
 const mostAlerts = 3
 
@@ -214,14 +230,14 @@ func (d *drawing) alerts() {
 		all = append(all, d.p.Error)
 	}
 	if d.p.Away != "" {
-		all = append(all, "the source is not connected: "+d.p.Away)
+		all = append(all, d.p.away())
 	}
 	all = append(all, d.p.Notes...)
 	if d.v.Problem != "" {
 		all = append(all, d.v.Problem)
 	}
 	if d.v.LeftOut > 0 {
-		all = append(all, fmt.Sprintf("%d figures found no room and are left out", d.v.LeftOut))
+		all = append(all, d.v.leftOut())
 	}
 	var lines []string
 	for _, text := range all {

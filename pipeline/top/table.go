@@ -38,6 +38,12 @@ func WriteTable(w io.Writer, v *View) error {
 			fmt.Fprintf(out, "%s: ended (%s), exit code %d\n", clean(in.ID), clean(in.Reason), in.ExitCode)
 		}
 	}
+	if v.Problem != "" {
+		fmt.Fprintf(out, "! %s\n", clean(v.Problem))
+	}
+	if v.LeftOut > 0 {
+		fmt.Fprintf(out, "! %s\n", v.leftOut())
+	}
 	return out.Flush()
 }
 
@@ -55,10 +61,10 @@ func writePipeline(out io.Writer, v *View, p *Pipeline) {
 	if p.Mean {
 		of = " in the mean of the run"
 	}
-	fmt.Fprintf(out, "%s: %s%s, config %s%s, at %s, %s\n", clean(p.Name), d.states(), up, short12(p.ConfigHash), instances, p.At.UTC().Format(time.RFC3339), clean(v.Source))
+	fmt.Fprintf(out, "%s: %s%s, config %s%s, at %s, %s\n", clean(p.Name), clean(d.states()), up, clean(short12(p.ConfigHash)), instances, p.At.UTC().Format(time.RFC3339), clean(v.Source))
 	fmt.Fprintf(out, "in %d (%s%s), out %d (%s), filtered %d, rejected %d, created %d, abandoned %d, in flight %d, errors %d, retries %d\n",
 		p.In, perSec(p.Rate.In), of, p.Out, perSec(p.Rate.Out), p.Filtered, p.Rejected, p.Created, p.Abandoned, p.InFlight, p.Counts.Errors, p.Retries)
-	pressure := p.Backpressure
+	pressure := clean(p.Backpressure)
 	if p.Bottleneck != "" {
 		pressure += " at " + clean(p.Bottleneck)
 	}

@@ -9,8 +9,8 @@ import (
 // steps draws the table of steps and sinks.
 func (d *drawing) steps() {
 	all := d.p.Steps
-	// What is beneath has five lines at least: the tabs, its head, and three.
-	room := d.s.Height - d.y - 1 - 5 - 1
+	// What is beneath has five lines at least, the tabs, its head, and three, and a fourth of what a screen has beyond the least.
+	room := d.s.Height - d.y - 1 - (5 + max(0, d.s.Height-leastHeight)/4) - 1
 	if len(all) == 0 {
 		d.s.put(1, d.y, d.s.Width, faint, "no figures of steps yet")
 		d.y++
@@ -22,7 +22,10 @@ func (d *drawing) steps() {
 	first := min(max(selected-room/2, 0), len(all)-room)
 	title := "STEP"
 	if room < len(all) {
-		title = fmt.Sprintf("STEP %d-%d/%d", first+1, first+room, len(all))
+		seen := fmt.Sprintf("%d-%d/%d", first+1, first+room, len(all))
+		if title += " " + seen; len(title) >= name { // the numbers tell more than the word
+			title = seen
+		}
 	}
 	d.s.put(3, d.y, 3+name, faint, cut(title, name))
 	x := 3 + name
@@ -171,8 +174,8 @@ func (d *drawing) partitionRows() tabRows {
 		row: func(i int) []item {
 			p := &all[i]
 			row := []item{
-				{"", fit(place(p.Topic, p.Partition), name), plain}, {"", pad(wholeOr(p.Lag), 12) + pad(spanOf(p.AgeMs), 8), plain},
-				{"", pad(wholeOr(p.Committed), 15) + pad(spanOf(p.CommitAgeMs), 12) + "  ", plain},
+				{"", fit(place(p.Topic, p.Partition), name), plain}, {"", apart(wholeOr(p.Lag), 12) + apart(spanOf(p.AgeMs), 8), plain},
+				{"", apart(wholeOr(p.Committed), 15) + apart(spanOf(p.CommitAgeMs), 12) + "  ", plain},
 			}
 			if p.Paused {
 				by := ""
@@ -225,7 +228,7 @@ func (d *drawing) errorRows() tabRows {
 			}
 			return []item{
 				{"", fit(e.Step, step) + "  ", plain}, {"", fit(e.Type, kind), st},
-				{"", pad(whole(e.Total), 11) + pad(perSec(e.Rate), 9) + "  ", plain}, {"", strings.ReplaceAll(sample, "\n", " "), faint},
+				{"", apart(whole(e.Total), 11) + apart(perSec(e.Rate), 9) + "  ", plain}, {"", strings.ReplaceAll(sample, "\n", " "), faint},
 			}
 		},
 	}

@@ -57,8 +57,18 @@ func short(f float64) string {
 		return strconv.FormatFloat(f/1e6, 'f', 1, 64) + "M"
 	case f < 999.95e9:
 		return strconv.FormatFloat(f/1e9, 'f', 1, 64) + "G"
+	case f < 999.95e12:
+		return strconv.FormatFloat(f/1e12, 'f', 1, 64) + "T"
 	}
 	return strconv.FormatFloat(f, 'e', 0, 64)
+}
+
+// wholeIn is whole where that has room in so many columns, and else short: a number that is cut is another one.
+func wholeIn(n int64, width int) string {
+	if text := whole(n); len(text) <= width {
+		return text
+	}
+	return short(float64(n))
 }
 
 // shortWhole is short for a number without a fraction.
@@ -95,8 +105,11 @@ func span(ms float64) string {
 	case ms < 99_950:
 		return strconv.FormatFloat(ms/1000, 'f', 1, 64) + "s"
 	}
-	return long(time.Duration(min(ms, 1e14)) * time.Millisecond)
+	return long(time.Duration(min(ms, mostSpan)) * time.Millisecond)
 }
+
+// mostSpan is 99,999 days in milliseconds: more has no room in six places, nor has much more in a time.Duration.
+const mostSpan = 99_999 * 24 * 3_600_000
 
 // spanOf is span for whole milliseconds, -1 when they are not known.
 func spanOf(ms int64) string { return span(float64(ms)) }

@@ -30,22 +30,32 @@ func (c *carrier) Get(name string) string {
 	return value
 }
 
-func (c *carrier) value(name string) (value string) {
-	found := false
-	for _, h := range c.headers {
+// value gives what stands under a name. Several lines of a list are one, parted by commas.
+func (c *carrier) value(name string) string {
+	var first []byte
+	var all strings.Builder
+	for n, i := 0, 0; i < len(c.headers); i++ {
+		h := &c.headers[i]
 		if !strings.EqualFold(h.Name, name) {
 			continue
 		}
-		if found && name == "traceparent" {
-			return ""
+		switch n++; n {
+		case 1:
+			first = h.Value
+			continue
+		case 2:
+			if name == "traceparent" {
+				return ""
+			}
+			all.Write(first)
 		}
-		if found {
-			value += "," // several lines of tracestate are one list
-		}
-		found = true
-		value += string(h.Value)
+		all.WriteByte(',')
+		all.Write(h.Value)
 	}
-	return value
+	if all.Len() == 0 {
+		return string(first)
+	}
+	return all.String()
 }
 
 // known takes out of a traceparent of version 00 the flags that are in no version so far: W3C wants them ignored, and to the library the

@@ -17,8 +17,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
 }
 
-// open makes the traces of a test, which sends to a collector.
+// open makes the traces of a test, which sends to a collector; nil: to one that change names.
 func open(t *testing.T, c *tracetest.Collector, change func(*Options)) *Traces {
+	if c == nil {
+		c = new(tracetest.Collector)
+	}
 	o := Options{Endpoint: c.URL, Sample: 1, Parent: true, Service: "penstock", Instance: "i-1", Version: "v1", linger: 10 * time.Millisecond}
 	if change != nil {
 		change(&o)

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,7 @@ const (
 	maxBatch  = 512                    // spans of a request
 	maxTries  = 5                      // of one batch
 	backoff   = 500 * time.Millisecond // before the second try; it doubles
-	fullEvery = time.Minute            // between two lines that say that there was no room
+	fullEvery = time.Minute            // between two lines that say the same
 )
 
 // A queue is the spans that wait to be sent. It is an sdk.SpanProcessor.
@@ -44,7 +45,10 @@ type queue struct {
 
 	crowded  atomic.Bool // a span has found no room since that was said
 	failing  bool        // the last batch was not taken; run's own
+	said     bool        // and that was said; run's own
+	toldFail time.Time   // when it was said last; run's own
 	toldFull time.Time   // when it was said last that there was no room; run's own
+	toldPart time.Time   // when it was said last that some spans of a request were refused; run's own
 }
 
 func newQueue(o Options, out *otlptrace.Exporter) *queue {
@@ -156,6 +160,13 @@ func (q *queue) send(batch []sdk.ReadOnlySpan) {
 			q.works()
 			return
 		}
+		if some := (*refusedError)(nil); errors.As(err, &some) {
+			q.sent.Add(n - some.spans)
+			q.dropped.Add(some.spans)
+			q.works()
+			q.tellRefused()
+			return
+		}
 		_, final := pipeline.IsPermanent(err)
 		if final || try == maxTries || !q.sleep(max(wait, min(pipeline.RetryHint(err), 30*time.Second))) {
 			q.dropped.Add(n)
@@ -184,11 +195,15 @@ func (q *queue) sleep(d time.Duration) bool {
 	}
 }
 
+// fails says that the collector takes no spans, once until it does again, and not again within a minute: one that takes some requests and refuses
+// others would fill the log.
 func (q *queue) fails(err error) {
-	if !q.failing && q.options.Warn != nil {
-		q.options.Warn(err, q.dropped.Load())
-	}
 	q.failing = true
+	if q.said || q.options.Warn == nil || time.Since(q.toldFail) < fullEvery {
+		return
+	}
+	q.said, q.toldFail = true, time.Now()
+	q.options.Warn(err, q.dropped.Load())
 }
 
 // tellFull says that spans have found no room. While the collector takes none that has been said otherwise.
@@ -200,12 +215,22 @@ func (q *queue) tellFull() {
 	q.options.Full(q.dropped.Load())
 }
 
+// tellRefused says that the collector takes not all spans of a request.
+func (q *queue) tellRefused() {
+	if q.options.Refused == nil || time.Since(q.toldPart) < fullEvery {
+		return
+	}
+	q.toldPart = time.Now()
+	q.options.Refused(q.dropped.Load())
+}
+
+// works says that the collector takes spans again, if it was said that it does not.
 func (q *queue) works() {
-	if q.failing {
+	if q.said {
 		q.crowded.Store(false)
+		if q.options.Note != nil {
+			q.options.Note(fmt.Sprintf("the collector takes spans again; %d were dropped so far", q.dropped.Load()))
+		}
 	}
-	if q.failing && q.options.Note != nil {
-		q.options.Note(fmt.Sprintf("the collector takes spans again; %d were dropped so far", q.dropped.Load()))
-	}
-	q.failing = false
+	q.failing, q.said = false, false
 }

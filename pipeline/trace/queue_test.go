@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,6 +36,7 @@ func (l *told) options(o *Options) {
 	o.Warn = func(err error, _ int64) { l.add("warn: " + err.Error()) }
 	o.Note = func(text string) { l.add(text) }
 	o.Full = func(dropped int64) { l.add(fmt.Sprint("no room, ", dropped)) }
+	o.Refused = func(dropped int64) { l.add(fmt.Sprint("refused, ", dropped)) }
 }
 
 func (l *told) add(line string) {
@@ -116,7 +118,7 @@ func TestNoRoomIsSaidSometimes(t *testing.T) {
 		say(time.Second, 5)
 		say(fullEvery, 0) // said now
 		say(fullEvery, 0) // nothing new
-		q.failing = true
+		q.failing, q.said = true, true
 		say(fullEvery, 1) // said by another line
 		q.works()
 		say(fullEvery, 0)
@@ -124,6 +126,33 @@ func TestNoRoomIsSaidSometimes(t *testing.T) {
 		want := "no room, 5|no room, 10|the collector takes spans again; 11 were dropped so far|no room, 12"
 		if got := strings.Join(log.all(), "|"); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+// TestACollectorThatTakesEveryOtherRequest does not fill the log, and when it takes none for good that is said.
+func TestACollectorThatTakesEveryOtherRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(told)
+		o := Options{Queue: 1}
+		log.options(&o)
+		q := newQueue(o, nil)
+		defer q.cancel()
+		refused := errors.New("status 400")
+		for range 90 { // a minute and a half
+			q.fails(refused)
+			time.Sleep(time.Second / 2)
+			q.works()
+			time.Sleep(time.Second / 2)
+		}
+		for range 90 {
+			q.fails(refused)
+			time.Sleep(time.Second)
+		}
+		q.works()
+		const fails, again = "warn: status 400", "the collector takes spans again; 0 were dropped so far"
+		if got, want := strings.Join(log.all(), "|"), strings.Join([]string{fails, again, fails, again, fails, again}, "|"); got != want {
+			t.Errorf("%d lines: %s", len(log.all()), got[:min(len(got), 400)])
 		}
 	})
 }
@@ -210,6 +239,7 @@ func TestAddress(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"http://127.0.0.1:4318":              "http://127.0.0.1:4318/v1/traces",
 		"http://127.0.0.1:4318/":             "http://127.0.0.1:4318/v1/traces",
+		"http://127.0.0.1:4318?team=a":       "http://127.0.0.1:4318/v1/traces?team=a",
 		"https://api.example/otlp/v1/traces": "https://api.example/otlp/v1/traces",
 		"127.0.0.1:4318":                     "",
 		"http://user:pass@host":              "",

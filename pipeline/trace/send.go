@@ -43,22 +43,28 @@ func (t *tracer) Send(ctx context.Context, sink, kind string, of []engine.Trace,
 		attrs = append(attrs, attribute.String("messaging.system", "kafka"), attribute.String("messaging.operation.type", "send"),
 			attribute.String("messaging.operation.name", "send"))
 	}
-	options := []otel.SpanStartOption{otel.WithTimestamp(began), otel.WithSpanKind(otel.SpanKindProducer), otel.WithAttributes(attrs...)}
-	parent := context.Background()
+	name := "send " + sink
 	if n == 1 {
-		parent = only.ctx
-	} else {
-		options = append(options, otel.WithLinks(links...))
+		_, span := only.start(only.ctx, name, otel.SpanKindProducer, began, attrs...)
+		if span == nil { // there are enough of them: a Write that fails is tried again without end
+			ctx, _ = t.within(ctx, only.span, of)
+			return ctx, nil
+		}
+		return t.within(ctx, span, of)
 	}
-	_, span := t.otel.Start(parent, "send "+sink, options...)
-	if n > 1 {
-		back := otel.Link{SpanContext: span.SpanContext()}
-		for _, tr := range of {
-			if r, ok := tr.(*record); ok {
-				r.span.AddLink(back)
-			}
+	_, span := t.otel.Start(context.Background(), name, otel.WithTimestamp(began), otel.WithSpanKind(otel.SpanKindProducer), otel.WithAttributes(attrs...),
+		otel.WithLinks(links...))
+	back := otel.Link{SpanContext: span.SpanContext()}
+	for _, tr := range of {
+		if r, ok := tr.(*record); ok && r.writes.Add(1) <= maxWriteLinks {
+			r.span.AddLink(back)
 		}
 	}
+	return t.within(ctx, span, of)
+}
+
+// within gives the context of a Write that is within a span.
+func (t *tracer) within(ctx context.Context, span otel.Span, of []engine.Trace) (context.Context, engine.Span) {
 	s := &send{t: t, span: span, of: of}
 	return tracing.With(otel.ContextWithSpan(ctx, span), s), s
 }

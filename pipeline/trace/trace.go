@@ -25,9 +25,11 @@ const DefaultQueue = 8192
 
 // Options say what is traced, and where spans go.
 type Options struct {
-	Endpoint string      // http://host:4318; /v1/traces is added when it has no path
-	Header   http.Header // goes with every request
-	Secrets  []string    // values in Header that nobody may see
+	Endpoint string       // http://host:4318; /v1/traces is added when it has no path
+	Header   http.Header  // goes with every request
+	Secrets  []string     // values in Header that nobody may see
+	Auth     *client.Auth // goes with every request; its files are read again when they change. nil: none
+	TLS      client.TLS   // how the collector is checked, and who this side is
 
 	Sample  float64 // the share of the records without a trace of their own that are traced, from 0 to 1
 	Parent  bool    // of a record that comes in a trace that one decides; else it is one among the others
@@ -45,6 +47,12 @@ type Options struct {
 	// Full is called, from any goroutine, when spans have found no room though the collector takes some: once, and each minute in which more have
 	// found none. dropped are all so far. nil: nobody is told.
 	Full func(dropped int64)
+	// Refused is called, from any goroutine, when the collector has taken a request but not all its spans: once, and once a minute at
+	// most when it does so again. dropped are all so far. nil: nobody is told.
+	Refused func(dropped int64)
+
+	// WarnFile is called, from any goroutine, when a file of TLS or Auth cannot be used any more, once until it can. nil: nobody is told.
+	WarnFile func(error)
 
 	linger time.Duration // how long the first span of a request waits for others; 0: a second
 }
@@ -57,7 +65,8 @@ type Traces struct {
 	http     *client.HTTP
 }
 
-// New starts sending: spans go out as they come, some together. Nothing is connected before the first one. The caller closes it.
+// New starts sending: spans go out as they come, some together. Nothing is connected before the first one. The caller closes it. A file of TLS or Auth
+// that cannot be used is a pipeline.EnvironmentError.
 func New(o Options) (*Traces, error) {
 	if o.Queue <= 0 {
 		o.Queue = DefaultQueue
@@ -69,7 +78,11 @@ func New(o Options) (*Traces, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := client.NewHTTP(client.HTTPOptions{Slots: 1, Header: o.Header, Secrets: o.Secrets, Timeout: sendTimeout})
+	files, err := o.TLS.Open(o.WarnFile)
+	if err != nil {
+		return nil, err
+	}
+	h, err := client.NewHTTP(client.HTTPOptions{Slots: 1, Header: o.Header, Secrets: o.Secrets, Auth: o.Auth, TLSFiles: files, Warn: o.WarnFile, Timeout: sendTimeout})
 	if err != nil {
 		return nil, err
 	}
@@ -96,10 +109,13 @@ func Address(endpoint string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if strings.Trim(u.Path, "/") == "" {
-		return host + "/v1/traces", nil
+	if strings.Trim(u.Path, "/") != "" {
+		return endpoint, nil
 	}
-	return endpoint, nil
+	if u.RawQuery != "" {
+		return host + "/v1/traces?" + u.RawQuery, nil
+	}
+	return host + "/v1/traces", nil
 }
 
 // A Pipeline is what spans say of the pipeline that a record is in.

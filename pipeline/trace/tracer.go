@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,8 @@ import (
 const (
 	// maxLinks is how many records the span of a Write names.
 	maxLinks = 128
+	// maxWriteLinks is how many Writes with others the span of a record names: one that fails is tried again without end.
+	maxWriteLinks = 16
 	// maxSpans is how many spans there are within that of one record: one that is split into thousands of parts has
 	// as many steps, and its trace could not be looked at.
 	maxSpans = 256
@@ -76,7 +79,7 @@ func (t *tracer) Begin(rec *pipeline.Record, made time.Time, chosen bool) engine
 	attrs = append(attrs, t.attrs...)
 	if t.kafka {
 		attrs = append(attrs, attribute.String("messaging.destination.name", rec.Topic),
-			attribute.Int("messaging.destination.partition.id", int(rec.Partition)), attribute.Int64("messaging.kafka.offset", rec.Offset))
+			attribute.String("messaging.destination.partition.id", strconv.Itoa(int(rec.Partition))), attribute.Int64("messaging.kafka.offset", rec.Offset))
 	} else {
 		attrs = append(attrs, attribute.String("penstock.position", rec.Position.String()))
 	}
@@ -97,6 +100,7 @@ type record struct {
 	id      string
 	baggage string
 	spans   atomic.Int64 // within it, those that were left out included
+	writes  atomic.Int64 // with other traced records
 
 	once    sync.Once
 	headers []pipeline.Header // for messages that are sent of it

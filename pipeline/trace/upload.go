@@ -7,6 +7,7 @@ import (
 	"time"
 
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -37,30 +38,87 @@ func (u *upload) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpan
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	taken := false
 	a, err := u.http.Do(ctx, client.Request{
-		Method: http.MethodPost, URL: u.url, Body: body, Header: http.Header{"Content-Type": {"application/x-protobuf"}},
-		// What follows is of no use but to keep the connection, and other spans wait behind it.
-		Skip: func(http.Header) bool { time.AfterFunc(u.patience, cancel); return true },
+		Method: http.MethodPost, URL: u.url, Body: body, Header: http.Header{"Content-Type": {"application/x-protobuf"}}, First: mostAnswer,
+		Skip: func(http.Header) bool {
+			taken = true // by the status; other spans wait behind the rest of the answer
+			time.AfterFunc(u.patience, cancel)
+			return false
+		},
 	})
 	switch {
+	case err != nil && taken:
+		return nil
 	case err != nil:
 		return err
 	case a.Status/100 == 2:
+		if n := refused(a.Body, count(spans)); n > 0 {
+			return pipeline.Permanent(&refusedError{n})
+		}
 		return nil
 	}
 	err = fmt.Errorf("the collector answers with status %d", a.Status)
 	switch a.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return pipeline.RetryAfter(retryAfter(a.Header), err)
+		return pipeline.RetryAfter(a.RetryAfter(), err)
 	}
 	return pipeline.Permanent(err)
 }
 
-// retryAfter reads how long a server asks to wait, in seconds.
-func retryAfter(h http.Header) time.Duration {
-	var seconds int
-	if _, err := fmt.Sscanf(h.Get("Retry-After"), "%d", &seconds); err != nil || seconds < 0 {
-		return 0
+// mostAnswer is the most bytes of an answer that are read. What it says of refused spans stands in a few.
+const mostAnswer = 64 << 10
+
+// A refusedError says that a collector has taken a request, but not some of its spans.
+type refusedError struct{ spans int64 }
+
+// Error leaves out what the collector says of them: it may quote a span.
+func (e *refusedError) Error() string { return fmt.Sprintf("the collector refuses %d spans", e.spans) }
+
+func count(all []*tracepb.ResourceSpans) (n int64) {
+	for _, of := range all {
+		for _, scope := range of.ScopeSpans {
+			n += int64(len(scope.Spans))
+		}
 	}
-	return time.Duration(seconds) * time.Second
+	return n
+}
+
+// refused gives how many spans a collector has refused, at most so many, by the body of its answer: an ExportTraceServiceResponse of OTLP, whose package
+// brings gRPC with it. partial_success is its field 1, of which rejected_spans is field 1. 0 of a body that is none.
+func refused(body []byte, most int64) (n int64) {
+	_ = fields(body, func(of protowire.Number, kind protowire.Type, value []byte) {
+		if of != 1 || kind != protowire.BytesType {
+			return
+		}
+		part, _ := protowire.ConsumeBytes(value)
+		found := int64(0)
+		whole := fields(part, func(of protowire.Number, kind protowire.Type, value []byte) {
+			if of == 1 && kind == protowire.VarintType {
+				v, _ := protowire.ConsumeVarint(value)
+				found = int64(v)
+			}
+		})
+		if whole {
+			n = min(max(found, 0), most)
+		}
+	})
+	return n
+}
+
+// fields calls f with each field of a message. It gives false when that is broken.
+func fields(message []byte, f func(number protowire.Number, kind protowire.Type, value []byte)) bool {
+	for len(message) > 0 {
+		number, kind, tag := protowire.ConsumeTag(message)
+		if tag < 0 {
+			return false
+		}
+		size := protowire.ConsumeFieldValue(number, kind, message[tag:])
+		if size < 0 {
+			return false
+		}
+		f(number, kind, message[tag:tag+size])
+		message = message[tag+size:]
+	}
+	return true
 }

@@ -74,6 +74,27 @@ func (f *Sink) exit(dir *folder) {
 	}
 }
 
+// checkFolder looks whether something can be made in a folder of the root, or in the one above it that is there. Nothing is made for that. With empty
+// only a folder counts that holds nothing: in another there may be files, and folders, that can be written.
+func checkFolder(root *os.Root, dir string, empty bool) error {
+	d, err := root.Open(dir)
+	for ; errors.Is(err, fs.ErrNotExist) && dir != "."; d, err = root.Open(dir) {
+		dir = filepath.Dir(dir)
+	}
+	if err != nil {
+		return nil // it may have the right to write and none to read
+	}
+	defer func() { _ = d.Close() }() // nothing was written
+	why := mayWrite(d)
+	if why == nil {
+		return nil
+	}
+	if _, none := d.ReadDir(1); empty && none == nil {
+		return nil
+	}
+	return folderErrorf("nothing can be made in its folder: %w; give the process the right to write there, or name another folder", why)
+}
+
 // makeBelow makes a folder and those above it, each on disk before the next.
 func makeBelow(root *os.Root, dir string) error {
 	if dir == "." {

@@ -209,7 +209,10 @@ func checkName(root *os.Root, name string) error {
 		if dangles(root, name) && !mayMake(root, name) {
 			return errDangling
 		}
-		return nil
+		if to, err := root.Readlink(name); err == nil { // the file is made where the link leads
+			name = filepath.Join(filepath.Dir(name), to)
+		}
+		return checkFolder(root, filepath.Dir(name), false)
 	case err != nil:
 		return nameError(err)
 	}

@@ -155,7 +155,8 @@ func literal(template string) string {
 func (f *Sink) Attach(e *event.Emitter) { f.emit = e }
 
 // Ping implements pipeline.Pinger: the folder is there, or can be made, and one file for
-// all records is nothing else.
+// all records is nothing else, and can be written, or made. Of files that depend on the record
+// it says what it can: that nothing is in their folder, and nothing can be made there.
 func (f *Sink) Ping(context.Context) error {
 	dir, err := f.enter()
 	if err != nil {
@@ -166,6 +167,8 @@ func (f *Sink) Ping(context.Context) error {
 		if err := checkName(dir.root, f.static); err != nil {
 			return &pipeline.EnvironmentError{Err: fmt.Errorf("looking at %s: %w", f.where(), err)}
 		}
+	} else if err := checkFolder(dir.root, ".", true); err != nil {
+		return &pipeline.EnvironmentError{Err: fmt.Errorf("looking at %s: %w", f.where(), err)}
 	}
 	return nil
 }

@@ -54,6 +54,9 @@ func Parse(text string) (Address, error) {
 	return Address{Host: host, Port: port}, nil
 }
 
+// IsName says whether a text can be one of the names that requests are addressed to: a host alone, without a scheme and a port.
+func IsName(host string) bool { return host != "" && !strings.ContainsAny(host, ":/ @") }
+
 // Local says whether only this machine can reach the address. Of names it trusts localhost alone: what
 // another one resolves to may change.
 func (a Address) Local() bool {

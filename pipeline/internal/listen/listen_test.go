@@ -5,6 +5,15 @@ import (
 	"testing"
 )
 
+// TestIsName: a host alone.
+func TestIsName(t *testing.T) {
+	for text, want := range map[string]bool{"x": true, "a.example": true, "": false, "a:1": false, "http://a": false, "a/b": false, "u@a": false, "a b": false, "::1": false} {
+		if IsName(text) != want {
+			t.Errorf("%q: %t", text, !want)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	for text, want := range map[string]struct {
 		Address

@@ -39,6 +39,7 @@ func nexts(items []queuedBatch) (ns []int64) {
 // Batches of the broker's come one by one, unless they are small, whatever number of
 // places there is at a time; what is charged is given back.
 func TestKafkaTakesSetsApart(t *testing.T) {
+	oneGoroutine(t)
 	for name, codec := range codecs {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -288,6 +289,7 @@ func TestKafkaHeaders(t *testing.T) {
 
 // A batch may be as large as the limit once it is decompressed.
 func TestKafkaOpensLargeBatches(t *testing.T) {
+	oneGoroutine(t)
 	for name, codec := range codecs {
 		if name == "none" {
 			continue
@@ -322,6 +324,7 @@ func TestKafkaOpensLargeBatches(t *testing.T) {
 // Batches that are small in the set and large when they are opened do not share a parcel:
 // all that a parcel has opened is held until its last record is done with.
 func TestKafkaOpensLittleAtATime(t *testing.T) {
+	oneGoroutine(t)
 	for name, codec := range codecs {
 		b := newBench(t)
 		var raw []byte
@@ -367,6 +370,7 @@ func TestKafkaFillsBesideItself(t *testing.T) {
 
 // No record costs an allocation, nor do its headers' names.
 func TestKafkaFillAllocatesNothingPerRecord(t *testing.T) {
+	oneGoroutine(t)
 	for name, codec := range codecs {
 		if name == "gzip" { // which allocates for each of its blocks
 			continue

@@ -4,7 +4,7 @@
 import { h, say, set, svg } from './dom.js';
 import { clock, minute, utc } from './words.js';
 
-const [width, height, left, bottom, top] = [320, 132, 6, 18, 8];
+const [width, height, left, bottom, top] = [320, 140, 6, 18, 16];
 
 /** chart makes a chart. series are {name, values}, one value or null for each of at; most is the top of the axis, if it is fixed. */
 export function chart({ title, at, series, shown, most }) {
@@ -18,7 +18,7 @@ export function chart({ title, at, series, shown, most }) {
   const cursor = svg('line', { y1: top, y2: height - bottom, class: 'cursor', visibility: 'hidden' });
   const drawing = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': heard(title, series, shown) },
     ...[0, 0.5, 1].map(part => svg('line', { x1: left, x2: width - left, y1: y(best * part), y2: y(best * part), class: 'grid' })),
-    svg('text', { x: left, y: top + 10, class: 'axis' }, shown(best)),
+    svg('text', { x: left, y: top - 5, class: 'axis' }, shown(best)),
     ...ticks(from, to).map(t => svg('text', { x: x(t), y: height - 5, class: 'axis', 'text-anchor': 'middle' }, minute(t))),
     ...series.map((s, i) => svg('path', { d: line(at, s.values, x, y), class: `line line${i}` })), cursor);
   const show = k => {
@@ -37,7 +37,9 @@ export function chart({ title, at, series, shown, most }) {
   return h('figure', { className: 'chart' }, h('figcaption', {}, h('strong', {}, title), when, ...legend), drawing);
 }
 
-/** line leaves a gap where a value is not known. */
+const apart = 30_000; // there is a point every ten seconds: where there was none for longer, nobody knows what was
+
+/** line leaves a gap where a value is not known, and where there was no point: the process did not run. */
 function line(at, values, x, y) {
   let path = '', pen = 'M';
   values.forEach((v, i) => {
@@ -45,17 +47,18 @@ function line(at, values, x, y) {
       pen = 'M';
       return;
     }
+    if (i > 0 && at[i] - at[i - 1] > apart) pen = 'M';
     path += `${pen}${x(at[i]).toFixed(1)} ${y(v).toFixed(1)}`;
     pen = 'L';
   });
   return path;
 }
 
-/** nice gives the next of 1, 2, 5, 10 … */
+/** nice gives the next of 1, 1.5, 2, 3, 4 … */
 function nice(v) {
   if (!(v > 0)) return 1;
   const unit = 10 ** Math.floor(Math.log10(v));
-  return [1, 2, 5, 10].find(n => n * unit >= v) * unit;
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find(n => n * unit >= v) * unit;
 }
 
 /** ticks are round minutes, four at most. */

@@ -51,6 +51,8 @@ function viewOf(now, was) {
     lag: now.source?.lag_sum, lagAge: ages.length ? Math.max(...ages) : undefined, e2e: now.e2e_ms ?? {},
   };
   view.parts = [...steps, ...sinks, ...(dead ? [dead] : [])];
+  view.over = ['failed', 'stopped'].includes(now.state);
+  if (view.over) view.backpressure = view.bottleneck_step = undefined; // nothing flows
   view.is = stateOf(view);
   return view;
 }

@@ -7,9 +7,11 @@ import { count, lasting, percent, rate, took, unknown } from './words.js';
 const narrow = 720; // below this many pixels records go down and not to the right
 const smallest = 0.8; // a graph is made smaller to fit, but not smaller than this: then it has further rows
 
+const roomIn = box => box.clientWidth - 4; // without its padding
+
 /** wanted says which drawing fits the window. */
 export function wanted() {
-  const room = $('graph').clientWidth;
+  const room = roomIn($('graph'));
   return room < narrow ? 'direction=down' : 'direction=right&width=' + Math.floor(room / smallest / 40) * 40;
 }
 
@@ -19,13 +21,14 @@ let drawn = '';
 
 /** draw makes the drawing of a pipeline; where nothing has changed it only moves the figures. */
 export function draw(shape, view, chosen, choose) {
-  const box = $('graph'), key = JSON.stringify(shape);
-  if (drawn !== key) {
+  const box = $('graph'), key = JSON.stringify(shape), fresh = drawn !== key;
+  if (fresh) {
     drawn = key;
     build(box, shape, choose);
   }
-  const scale = Math.min(1, Math.max(smallest, box.clientWidth / shape.width));
+  const scale = Math.min(1, Math.max(smallest, roomIn(box) / shape.width));
   box.firstElementChild.style.zoom = scale;
+  if (fresh) box.scrollLeft = goesDown() ? (box.scrollWidth - box.clientWidth) / 2 : 0; // what records go down by stands in the middle
   const parts = new Map(view.parts.map(p => [p.id, p]));
   for (const n of shape.nodes) {
     if (n.role === 'router') continue;
@@ -73,7 +76,7 @@ function way(e, i, a, b, down, all) {
   let at = down ? { x: x2 + 6, y: y2 - 12, 'text-anchor': 'start' } : { x: mx - 2, y: my - 9, 'text-anchor': 'middle' };
   if (!down && x2 <= x1) { // to the next row: between the two rows
     const k = all.indexOf(b), between = (Math.max(...all.slice(0, k).map(n => n.y + n.h)) + Math.min(...all.slice(k).map(n => n.y))) / 2;
-    d = `M${x1} ${y1}c30 0 30 ${between - y1} 0 ${between - y1}L${x2} ${between}C${x2 - 24} ${between} ${x2 - 24} ${y2} ${x2 - 2} ${y2}`;
+    d = `M${x1} ${y1}c26 0 26 ${between - y1} 0 ${between - y1}L${x2} ${between}C${x2 - 24} ${between} ${x2 - 24} ${y2} ${x2 - 2} ${y2}`;
     at = { x: mx, y: between - 5, 'text-anchor': 'middle' };
   }
   return svg('g', { class: e.rejected ? 'way rejected' : 'way', 'data-way': i }, svg('path', { d, 'marker-end': 'url(#arrow)' }), svg('text', at));
@@ -111,7 +114,8 @@ function fill(e, n, p, view, chosen) {
 }
 
 /** marked says in words what is special about a part; the colour beside it says nothing else. */
-function marked(p, view) {
+export function marked(p, view) {
+  if (p.role === 'source') return markedSource(view);
   if (p.stalled) return `stalled for ${lasting(p.stalled.since_ms)}`;
   if (p.circuits_open) return `breaker open to ${p.circuits_open}`;
   if (view.bottleneck_step === p.name) return 'bottleneck';
@@ -120,11 +124,16 @@ function marked(p, view) {
   return '';
 }
 
+function markedSource(view) {
+  if (view.source.connected === false && !view.over) return 'not connected';
+  return view.backpressure && view.backpressure !== 'ok' ? `back pressure ${view.backpressure}` : '';
+}
+
 function fillSource(rates, more, waits, mark, view) {
   say(rates, `${rate(view.rateIn)} /s`);
   say(more, view.lag === undefined ? 'no lag known' : `lag ${count(view.lag)}` + (view.lagAge > 0 ? ` · ${lasting(view.lagAge)}` : ''));
   say(waits, view.partitions.length ? `${view.partitions.length} partition${view.partitions.length === 1 ? '' : 's'}` : '');
-  say(mark, view.source.connected === false ? 'not connected' : view.backpressure && view.backpressure !== 'ok' ? `back pressure ${view.backpressure}` : '');
+  say(mark, markedSource(view));
 }
 
 /** queue says how full it is in front of a step. */

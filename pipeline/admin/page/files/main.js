@@ -11,7 +11,7 @@ import * as views from './views.js';
 import { clock, count, rate, took, utc } from './words.js';
 
 const frames = new Frames();
-let version = {}, shape, hour = new Hour(), failed = [], chosen = '', node;
+let version = {}, shape, shapeOf, hour = new Hour(), failed = [], chosen = '', node;
 
 // What is asked for beside the streams, when it was asked last, and whether it is being asked.
 const asked = new Map();
@@ -40,7 +40,7 @@ function choosePipeline() {
   }
   const name = frames.names.includes(wanted) ? wanted : frames.names[0];
   if (name === chosen || name === undefined) return;
-  [chosen, shape, hour, failed] = [name, undefined, new Hour(), []];
+  [chosen, shape, shapeOf, hour, failed] = [name, undefined, undefined, new Hour(), []];
   asked.clear();
   $('settings').open = false;
   closePanel();
@@ -72,7 +72,7 @@ function show() {
   views.head(view, version, frames.names.length > 1);
   views.pipelines(frames, chosen);
   views.tiles(view);
-  views.parts(view, openPanel);
+  views.parts(view, shape, openPanel);
   views.partitions(view);
   if (shape) draw(shape, view, node?.id, openPanel);
   ask(view);
@@ -83,11 +83,16 @@ function ask(view) {
   const mine = chosen, ours = () => mine === chosen;
   const parts = view.parts.map(p => p.id).join();
   every('version', 30_000, async () => { version = await json('/version'); }); // a file that was loaded again has another hash
-  every(['graph', version.config_hash, parts, wanted()].join(), Infinity, async () => {
-    const answer = await json('/api/v1/graph' + query('&' + wanted()));
-    if (ours()) shape = answer.pipelines[0];
-    show();
-  });
+  const drawing = [version.config_hash, parts, wanted()].join(); // a file may come back that was there before, and a window have its size again
+  if (drawing !== shapeOf) {
+    every('graph', 500, async () => {
+      const answer = await json('/api/v1/graph' + query('&' + wanted()));
+      if (!ours()) return;
+      [shape, shapeOf] = [answer.pipelines[0], drawing];
+      if (node && !shape.nodes.some(n => n.id === node.id)) closePanel(); // a reload has left it out
+      show();
+    });
+  }
   every('history', 10_000, async () => {
     const answer = await json('/api/v1/history' + query('&since=' + hour.last));
     if (!ours()) return;

@@ -1,7 +1,7 @@
 // The head of the page, its figures and its tables.
 
 import { $, h, say, set, sync, table } from './dom.js';
-import { nameOf, queue } from './graph.js';
+import { marked, nameOf, queue } from './graph.js';
 import { clock, count, lasting, percent, rate, took, unknown, utc } from './words.js';
 
 /** head shows how the pipeline and the process are. */
@@ -42,11 +42,11 @@ export function tiles(v) {
     ['in', rate(v.rateIn) + ' /s', `${count(v.records_in_total)} in all`],
     ['out', rate(v.rateOut) + ' /s', `${count(v.records_out_total)} in all`],
     ['lag', v.lag === undefined ? unknown : count(v.lag), v.lagAge > 0 ? `${lasting(v.lagAge)} behind` : v.lag === 0 ? 'nothing behind' : 'age not known'],
-    ['end to end, p99', took(v.e2e.p99), `p50 ${took(v.e2e.p50)}, p95 ${took(v.e2e.p95)}`],
+    ['end to end, p99', took(v.e2e.p99), `p50 ${took(v.e2e.p50)}, p95 ${took(v.e2e.p95)}`.replaceAll(/(?<!,) /g, '\u00a0')],
     ['in flight', count(v.inflight), `oldest ${v.inflight > 0 ? took(v.oldest_inflight_ms) : unknown}`],
     ['errors', rate(v.rateErrors) + ' /s', `${count(v.errors_total)} in all`],
     ['rejected', count(v.rejected_total), v.dead ? `${count(v.dead_letters_total)} dead letters` : 'no dead letters'],
-    ['back pressure', v.backpressure ?? unknown, v.bottleneck_step ? `bottleneck: ${v.bottleneck_step}` : 'no bottleneck'],
+    ['back pressure', v.backpressure ?? unknown, v.over ? 'nothing flows' : v.bottleneck_step ? `bottleneck: ${v.bottleneck_step}` : 'no bottleneck'],
   ];
   sync($('tiles'), all, ([name]) => name, ([name]) => h('div', {}, h('dt', {}, name), h('dd', {}, h('b'), h('small'))), (e, [, figure, more]) => {
     say(e.lastChild.firstChild, figure);
@@ -57,9 +57,12 @@ export function tiles(v) {
 
 const n = 'n'; // the class of figures
 
-/** parts shows all parts with the figures of the graph and more. */
-export function parts(v, choose) {
+/** parts shows all parts with the figures of the graph and more; shape says which there are, also where there are no figures of one. */
+export function parts(v, shape, choose) {
   const source = { id: v.sourceId, role: 'source', name: v.sourceName ?? 'source', kind: v.sourceName ?? '', rateOut: v.rateIn, latency: {}, records_out_total: v.records_in_total };
+  const there = new Set(v.parts.map(p => p.id));
+  const without = (shape?.nodes ?? []).filter(p => p.role !== 'source' && p.role !== 'router' && !there.has(p.id))
+    .map(({ id, role, name, kind }) => ({ id, role, name, kind, latency: {}, silent: true }));
   table($('parts'), [
     { head: 'part', fill: (cell, p) => {
       if (!cell.firstChild) cell.append(h('button', { type: 'button', className: 'plain', onclick: e => choose(p.id, e.currentTarget) }, nameOf(p)));
@@ -68,7 +71,9 @@ export function parts(v, choose) {
     { head: 'in /s', as: n, text: p => rate(p.rateIn) },
     { head: 'out /s', as: n, text: p => rate(p.rateOut) },
     { head: 'errors /s', as: n, text: p => rate(p.rateErrors) },
+    { head: 'out in all', as: n, text: p => count(p.records_out_total) },
     { head: 'rejected', as: n, text: p => count(p.rejected_total) },
+    { head: 'in it', as: n, title: 'records that it works on', text: p => count(p.inflight) },
     { head: 'queue', as: n, text: p => p.role === 'step' ? queue(p).replace('queue ', '') : unknown },
     { head: 'workers', as: n, text: p => count(p.workers) },
     { head: 'busy', as: n, text: p => percent(p.busy) },
@@ -78,8 +83,8 @@ export function parts(v, choose) {
     { head: 'p95', as: n, title: 'of the last interval of figures', text: p => took(p.latency.p95) },
     { head: 'p99', as: n, title: 'of the last interval of figures', text: p => took(p.latency.p99) },
     { head: 'oldest', as: n, title: 'how long a record has been worked on, at most', text: p => p.oldest_inflight_ms > 0 ? took(p.oldest_inflight_ms) : unknown },
-    { head: 'note', text: p => p.stalled ? `stalled for ${lasting(p.stalled.since_ms)}` : v.bottleneck_step === p.name ? 'bottleneck' : p.circuits_open ? 'breaker open' : '' },
-  ], [source, ...v.parts], p => p.id, (row, p) => {
+    { head: 'note', text: p => p.silent ? 'no figures' : marked(p, v) },
+  ], [source, ...v.parts, ...without], p => p.id, (row, p) => {
     set(row, { 'data-id': p.id, 'data-state': p.stalled ? 'stalled' : v.bottleneck_step === p.name ? 'bottleneck' : false });
   });
 }
@@ -108,9 +113,9 @@ export function partitions(v) {
 /** why shows what keeps marks from moving. */
 export function why(holds) {
   const all = holds.slice(0, 50);
-  sync($('why'), all, w => w.lane, () => h('li', {}, h('b'), ' ', h('span')), (e, w) => {
+  sync($('why'), all, w => w.lane, () => h('li', {}, h('b'), h('span')), (e, w) => {
     say(e.firstChild, w.lane);
-    say(e.lastChild, w.says);
+    say(e.lastChild, w.says.startsWith(w.lane) ? w.says.slice(w.lane.length) : ' ' + w.says); // which mostly begins with it
   });
   $('why-none').hidden = all.length > 0;
 }

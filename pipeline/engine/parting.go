@@ -1,0 +1,376 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// This file takes from a sink what it cannot store, when a change takes the sink away.
+//
+// What it guarantees. A sink that stores nothing does not keep a pipeline from the file that replaces or removes it. What it holds goes to the
+// sink that takes its place, in the order of the lane (I1); nothing is lost, and nothing that a Write has said to be stored is stored again. Until
+// Commit it is still the old sink's: a Cancel, or a stop, has that one try on.
+//
+// Who takes its place: the sink of its name; else, where the pipeline has one sink and had one, that one; for dead letters those of the new
+// file. The condition of that sink is not asked: it was for this place. A sink that has no such heir is gone. What was for it alone is asked
+// the new conditions, as if it came from the last step; what other sinks have too is done with it. That needs no more than one of them to be gone: of two
+// it could not be told whether any other has it.
+//
+// How. At half of the time that a change has (rest.go) the sinks that it takes away are told to part with what they hold. The writer of a lane whose
+// last Write has failed then ends with its batch in hand: it is parked. The pipeline counts as at rest when all that is under way is parked. One that
+// is not in vain goes on, and a Write that has not returned is waited for: nobody knows what it stores.
+//
+// Not chosen. To end the lanes and have the source read them again: what else has come of these records, in other sinks and as dead letters, would be
+// there twice. In transactions nothing is parted with: what an open one has written of the other sinks belongs to it.
+
+// parting is whether a sink is to part with what it cannot store.
+type parting struct {
+	on atomic.Pointer[chan struct{}] // closed: it is
+}
+
+func (p *parting) init() {
+	c := make(chan struct{})
+	p.on.Store(&c)
+}
+
+func (p *parting) asked() <-chan struct{} { return *p.on.Load() }
+
+func (p *parting) is() bool {
+	select {
+	case <-p.asked():
+		return true
+	default:
+		return false
+	}
+}
+
+// A parted sink is taken away by a change.
+type parted struct {
+	from *sink
+	to   *sink // that takes its place; nil: none does
+}
+
+// parted gives the sinks of a chain that the next one does not have and that can part with what they hold.
+func (c *chain) parted(next *chain) (all []parted) {
+	if c.route.p.opts.Transactor != nil {
+		return nil
+	}
+	gone := 0
+	for _, s := range c.allSinks() {
+		if next.sinkOf(s.conf.Sink) != nil {
+			continue
+		}
+		to := next.heir(s, len(c.sinks))
+		if to == nil && s.letters {
+			continue
+		}
+		if to == nil {
+			gone++
+		}
+		all = append(all, parted{s, to})
+	}
+	if gone > 1 {
+		all = slices.DeleteFunc(all, func(s parted) bool { return s.to == nil })
+	}
+	return all
+}
+
+// heir gives the sink that takes the place of one of a chain that had so many, dead letters left out; nil: none does.
+func (c *chain) heir(s *sink, had int) *sink {
+	if s.letters {
+		return c.dead
+	}
+	for _, next := range c.sinks {
+		if next.conf.Name == s.conf.Name {
+			return next
+		}
+	}
+	if had == 1 && len(c.sinks) == 1 {
+		return c.sinks[0]
+	}
+	return nil
+}
+
+// part tells the sinks to part with what they cannot store.
+func (r *rest) part() {
+	for _, s := range r.parted {
+		if !s.from.parting.is() {
+			close(*s.from.parting.on.Load())
+		}
+	}
+}
+
+// stay has the sinks try on that were told to part with what they hold, if they still have it.
+func (r *rest) stay() {
+	for _, s := range r.parted {
+		if s.from.parting.is() {
+			s.from.parting.init()
+			s.from.startWriters()
+		}
+	}
+}
+
+// failing names a sink that stores nothing and that the next chain has too; "": none, or it would not help to take it away.
+func (c *chain) failing(next *chain) string {
+	if c.route.p.opts.Transactor != nil {
+		return ""
+	}
+	for _, s := range c.allSinks() {
+		if next.sinkOf(s.conf.Sink) == nil {
+			continue
+		}
+		for _, q := range s.allQueues() {
+			q.mu.Lock()
+			fails := q.fails
+			q.mu.Unlock()
+			if fails > 0 {
+				return s.conf.Name
+			}
+		}
+	}
+	return ""
+}
+
+// park ends the writer if its sink is to part with what it cannot store, and it could not.
+func (q *sinkQueue) park() bool {
+	if !q.s.parting.is() {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.s.parting.is() || q.fails == 0 || q.closed { // asked again under the lock: stay starts those that are parked by then
+		return false
+	}
+	q.running = false
+	return true
+}
+
+// takeParked gives the batch of a writer that is parked.
+func (q *sinkQueue) takeParked() []item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.running {
+		return nil
+	}
+	batch := slices.Clone(q.batch)
+	q.batch, q.w.batch = nil, nil
+	return batch
+}
+
+// parked gives a copy of what the queue holds, if its writer is parked or has nothing to write.
+func (q *sinkQueue) parked() (recs []item, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.running {
+		return nil, false
+	}
+	return append(slices.Clone(q.batch), q.queue[q.head:]...), true
+}
+
+// isParted says whether all that is under way is parked at sinks that are taken away. No record is made.
+func (r *rest) isParted(p *Pipeline) bool {
+	c := p.chain()
+	inFlight := p.meter.read().InFlight
+	if inFlight == 0 || c.running() != 0 {
+		return false
+	}
+	held := map[*sink]bool{}
+	for _, s := range r.parted {
+		held[s.from] = s.from.parting.is()
+	}
+	for _, s := range c.steps {
+		if s.core().meter.read().InFlight != 0 {
+			return false
+		}
+	}
+	sum := int64(0)
+	seen := map[*track]bool{} // records that several sinks hold count once
+	for _, s := range c.allSinks() {
+		n := s.meter.read().InFlight
+		if n != 0 && !held[s] {
+			return false
+		}
+		for _, q := range s.allQueues() {
+			recs, ok := q.parked()
+			if !ok {
+				return false
+			}
+			n -= int64(len(recs))
+			sum += q.l.distinct(recs, seen)
+		}
+		if n != 0 {
+			return false
+		}
+	}
+	return sum == inFlight
+}
+
+// distinct counts records in flight that were not seen yet, as the pipeline counts them.
+func (l *lane) distinct(recs []item, seen map[*track]bool) (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, it := range recs {
+		t := it.track
+		if it.origin != nil {
+			t = it.origin.track
+		}
+		switch {
+		case l.frozen || seen[t]:
+		case it.dead && it.split != nil: // it stands for all parts that have failed
+			n += int64(it.split.failed)
+		default:
+			n++
+		}
+		seen[t] = true
+	}
+	return n
+}
+
+// A handed list is what one sink has parted with of one lane.
+type handed struct {
+	parted
+	l    *lane
+	recs []item
+}
+
+// takeAway ends the writers of sinks that the new chain does not have, takes what they have parted with, and has them forget their lanes.
+func (c *Change) takeAway(old *chain) (all []handed) {
+	for _, s := range old.allSinks() {
+		if c.chain.sinkOf(s.conf.Sink) != nil {
+			continue
+		}
+		s.crew.Wait()
+		for _, q := range s.allQueues() {
+			recs := append(q.takeParked(), q.drop()...)
+			if i := slices.IndexFunc(c.rest.parted, func(of parted) bool { return of.from == s }); i >= 0 && len(recs) > 0 {
+				all = append(all, handed{c.rest.parted[i], q.l, recs})
+			}
+		}
+		for _, l := range c.p.lanes.all() {
+			s.forgetLane(l)
+		}
+	}
+	return all
+}
+
+// A takeover collects what the sinks of the new chain get, before any of its workers has begun.
+type takeover struct {
+	c     *Change
+	lists map[place][]item
+	order []place
+}
+
+type place struct {
+	s *sink
+	l *lane
+}
+
+func (t *takeover) add(s *sink, l *lane, recs []item) {
+	if len(recs) == 0 {
+		return
+	}
+	at := place{s, l}
+	if t.lists[at] == nil {
+		t.order = append(t.order, at)
+	}
+	t.lists[at] = append(t.lists[at], recs...)
+}
+
+// handOver gives the sinks of the new chain what those have parted with that it does not have.
+func (c *Change) handOver(all []handed) {
+	t := takeover{c: c, lists: map[place][]item{}}
+	told := map[parted]int{}
+	for _, h := range all {
+		told[h.parted] += len(h.recs)
+		if h.to != nil {
+			if n := int64(len(h.recs)); h.to.meter != h.from.meter { // that of a sink of its name and kind counts on
+				h.to.meter.enter(n)
+			}
+			h.l.mixed(h.recs)
+			t.add(h.to, h.l, h.recs)
+			continue
+		}
+		t.ask(h)
+	}
+	for _, at := range t.order { // of several sinks it comes one after the other
+		recs := t.lists[at]
+		slices.SortStableFunc(recs, func(a, b item) int { return cmp.Compare(a.number(), b.number()) })
+		at.s.put(at.l, recs)
+	}
+	c.tellHanded(told)
+}
+
+// mixed notes that outcomes of records are looked at one by one: they need not be all that is left of their piece, in its order. It gives those
+// that other sinks have too, and those that none has.
+func (l *lane) mixed(recs []item) (shared, alone []item) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, it := range recs {
+		it.piece.oneByOne = true
+		if it.origin != nil || it.refs > 0 {
+			shared = append(shared, it)
+		} else {
+			alone = append(alone, it)
+		}
+	}
+	return shared, alone
+}
+
+// ask has the conditions of the new sinks say where records go whose sink is gone.
+func (t *takeover) ask(h handed) {
+	shared, alone := h.l.mixed(h.recs)
+	h.l.finish(shared, delivered) // in the others, or rejected by one: a record has the outcome of all
+	if len(alone) == 0 {
+		return
+	}
+	r := t.c.chain.route
+	r.again(h.l, alone)
+	for i, list := range r.lists {
+		r.sinks[i].meter.enter(int64(len(list)))
+		t.add(r.sinks[i], h.l, list)
+		clear(list)
+		r.lists[i] = list[:0]
+	}
+	r.flush()
+	r.p.pool.drop(r.c)
+	r.c, r.recs = nil, nil
+}
+
+// again routes records that came to a chain before. The router does not run yet.
+func (r *router) again(l *lane, recs []item) {
+	r.c, r.recs, r.i = r.p.pool.make(l, r.in.step, stateRunning), recs, 0
+	for r.i < len(r.recs) {
+		err := guarded(func() error {
+			for ; r.i < len(r.recs); r.i++ {
+				r.route(r.recs[r.i])
+			}
+			return nil
+		})
+		if p := (*pipeline.PanicError)(nil); errors.As(err, &p) {
+			r.panicked(p)
+		}
+	}
+}
+
+// tellHanded says in the log where what a sink could not store has gone.
+func (c *Change) tellHanded(told map[parted]int) {
+	if c.p.events == nil {
+		return
+	}
+	for s, n := range told {
+		to := "where the conditions of the other sinks say"
+		switch {
+		case s.to == nil:
+		case s.to.conf.Name == s.from.conf.Name:
+			to = "to the one that takes its place"
+		default:
+			to = "to the sink " + s.to.conf.Name
+		}
+		c.p.events.Log().Info().Msg(fmt.Sprintf("%d records that the sink %s has not stored go %s", n, s.from.conf.Name, to))
+	}
+}

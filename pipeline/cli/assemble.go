@@ -207,7 +207,7 @@ func newEvents(g *globals, w io.Writer, l config.Log, changes ...func(*event.Opt
 	}
 	file, _ := g.err.(*os.File)
 	console, color := event.ConsoleFor(l.Format, file)
-	o := event.Options{Log: lowest, EventsOff: !l.Events, Console: console, Color: color}
+	o := event.Options{Log: lowest, EventsOff: !l.Events, Console: console, Color: color, Priorities: event.InJournal(file)}
 	for _, change := range changes {
 		change(&o)
 	}

@@ -157,6 +157,37 @@ kafka-0:9092,kafka-1:9092, in DIR/work: check /etc/penstock/one
 	}
 }
 
+// TestAPurgeThatFindsProcesses: what was started between a remove and a purge, where no script runs before the files go, is ended too, and a user who still
+// has processes of his own stays. The purge is done all the same.
+func TestAPurgeThatFindsProcesses(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"systemctl", "userdel", "groupdel", "chown", "getent"} {
+		put("bin/"+name, "#!/bin/sh\necho \""+name+" $*\" >>DIR/did\ntest "+name+" != userdel\n")
+	}
+	put("running/none", "")
+	put("data/late.jsonl", "")
+	put("postremove.sh", strings.NewReplacer("/usr/lib/systemd/system", "DIR/units", "/run/systemd/system", "DIR/running", "/var/lib/penstock", "DIR/data").
+		Replace(deployed(t, "packages/postremove.sh")))
+	cmd := exec.Command("sh", filepath.Join(dir, "postremove.sh"), "purge")
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "the user penstock stays") {
+		t.Errorf("%v: %s", err, out)
+	}
+	did, err := os.ReadFile(filepath.Join(dir, "did"))
+	stop, reload := strings.Index(string(did), "systemctl stop penstock.service penstock@*.service\n"), strings.Index(string(did), "systemctl daemon-reload\n")
+	if err != nil || stop < 0 || stop > reload || !strings.Contains(string(did), "chown -hR root:root "+dir+"/data\n") {
+		t.Errorf("%v, it does\n%s", err, did)
+	}
+}
+
 // TestPipelinesThatAreDeployed: check has nothing to say about them.
 func TestPipelinesThatAreDeployed(t *testing.T) {
 	t.Setenv("BROKERS", "kafka-0:9092,kafka-1:9092")

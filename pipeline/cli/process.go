@@ -223,6 +223,7 @@ func (p *process) stopped() int {
 	}
 	p.events.Close()
 	p.events.Emit(ev, "")
+	p.supervisor.ended(code, cause)
 	return code
 }
 

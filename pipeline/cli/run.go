@@ -350,6 +350,7 @@ func (p *process) neverRan(err error, all []*assembled) int {
 	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = unknown, unknown, unknown, unknown
 	p.events.Close()
 	p.events.Emit(ev, "")
+	p.supervisor.ended(code, err)
 	return code
 }
 

@@ -29,6 +29,7 @@ type supervisor struct {
 	statusEvery time.Duration // how often it is told a status
 	ran         atomic.Bool   // it has heard that the start is done
 	refused     atomic.Value  // a string: what the last reload was refused for, "" when it was not
+	over        atomic.Bool   // it has heard how the process ends: nothing else is said any more
 }
 
 // newSupervisor makes the supervisor that the environment names, and takes its variables out of it: they are not for the children of
@@ -122,6 +123,19 @@ func (s *supervisor) stopping(drain time.Duration) {
 	s.say("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", most.Microseconds()), fmt.Sprintf("STATUS=stopping, %v at most", most))
 }
 
+// ended says how the process ends, and for what: it stays in the status until the next start, which may be one that is waited for.
+func (s *supervisor) ended(code int, cause error) {
+	if s == nil {
+		return
+	}
+	text := fmt.Sprintf("ended with %d", code)
+	if cause != nil {
+		text += ": " + cause.Error()
+	}
+	s.over.Store(true)
+	s.status(text)
+}
+
 // keepTelling says what the process does, and that it lives, until ctx ends: the status after each statusEvery, the sign of life
 // twice as often as is asked for, as long as progress finds nothing wrong. Both are asked for with patience for a second, so that a
 // pipeline that hangs is no reason to be silent about the others, and does not count as alive.
@@ -141,7 +155,7 @@ func (s *supervisor) keepTelling(ctx context.Context, progress func() error, sta
 			}
 		}
 		if time.Since(said) >= s.statusEvery {
-			if text, ok := line.ask(); ok && ctx.Err() == nil {
+			if text, ok := line.ask(); ok && ctx.Err() == nil && !s.over.Load() {
 				s.status(s.withRefusal(text))
 				said = time.Now()
 			}

@@ -98,6 +98,29 @@ func TestWhatASupervisorIsTold(t *testing.T) {
 		if n := told.count("WATCHDOG=1") - before; n < 1 {
 			t.Error("no sign of life while it drains")
 		}
+		if got := told.last("STATUS="); got != "STATUS=ended with 0" {
+			t.Errorf("the last word: %q", got)
+		}
+	})
+}
+
+// TestASupervisorIsToldWhatWasMissing: while it waits for the next start, and somebody looks why.
+func TestASupervisorIsToldWhatWasMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told toldTo
+		s := superviseAs(func(p *process) { p.supervisor = &supervisor{tell: told.tell, statusEvery: 15 * time.Second} },
+			newFake(&fakeRunner{after: time.Minute, err: &exitError{exitEnvironment, errors.New("broker 1\nis away")}}))
+		s.end()
+		if got := told.last("STATUS="); !strings.HasPrefix(got, "STATUS=ended with 3: ") || !strings.HasSuffix(got, "broker 1; is away") {
+			t.Errorf("the last word: %q", got)
+		}
+		var never toldTo // what is missing at the start keeps it from running at all
+		p := &process{events: event.New(&logBuffer{}, event.Options{Instance: "test"}), started: time.Now()}
+		p.supervisor = &supervisor{tell: never.tell}
+		p.neverRan(&exitError{exitEnvironment, errors.New("broker 2 is away")}, nil)
+		if got := never.last("STATUS="); got != "STATUS=ended with 3: broker 2 is away" {
+			t.Errorf("the last word of one that never ran: %q", got)
+		}
 	})
 }
 

@@ -66,6 +66,8 @@ type Options struct {
 	Rename func(pipeline string) string
 	// Console writes lines for people instead of JSON. Color adds colour to them.
 	Console, Color bool
+	// Priorities puts the level of a line before it as systemd's journal takes it, "<3>" for an error; see [InJournal]. Recent gets none.
+	Priorities bool
 	// Recent gets each line too, as JSON also with Console; nil: nothing does.
 	Recent *Recent
 	// Now gives the time of a line. nil: time.Now.
@@ -87,11 +89,12 @@ type output struct {
 	limit   *limiter
 	level   atomic.Int32 // of free lines, a zerolog.Level
 
-	mu    sync.Mutex // guards w and buf: one whole line a Write
-	w     io.Writer
-	queue *Queue // is w; nil: w is something else
-	buf   []byte
-	kept  []byte // a line for Recent, with Console
+	mu     sync.Mutex // guards w and buf: one whole line a Write
+	w      io.Writer
+	queue  *Queue // is w; nil: w is something else
+	buf    []byte
+	kept   []byte // a line for Recent, with Console
+	ranked []byte // a line behind its priority
 }
 
 // New makes an emitter that writes one whole line a call to w. Errors of w are
@@ -233,11 +236,16 @@ func (e *Emitter) Instance() string {
 
 // send writes the line in buf. The caller holds mu, which keeps the order of lines.
 func (o *output) send(kind lineKind) error {
+	line := o.buf
+	if o.opts.Priorities {
+		o.ranked = append(appendPriority(o.ranked[:0], kind.level), line...)
+		line = o.ranked
+	}
 	if o.queue != nil {
-		o.queue.add(o.buf, kind)
+		o.queue.add(line, kind)
 		return nil
 	}
-	_, err := o.w.Write(o.buf)
+	_, err := o.w.Write(line)
 	return err
 }
 
@@ -269,13 +277,17 @@ func (o *output) emitSuppressed(k limitKey, count int64) {
 func (o *output) droppedLine(k lostKey, count int64) []byte {
 	p, v := planOf(LogSuppressed{SuppressedEvent: k.event, SuppressedLevel: k.level, Reason: k.reason, Count: count})
 	message, now, level := p.message(v, ""), o.opts.Now(), string(p.def.Level)
+	var b []byte
+	if o.opts.Priorities {
+		b = appendPriority(b, level)
+	}
 	switch {
 	case o.opts.Console:
-		return appendConsole(nil, now, level, "", message, p.details(v, ""), o.opts.Color)
+		return appendConsole(b, now, level, "", message, p.details(v, ""), o.opts.Color)
 	case o.opts.EventsOff:
-		return append(o.envelope(nil, now, level, Free, "", message), '}', '\n')
+		return append(o.envelope(b, now, level, Free, "", message), '}', '\n')
 	}
-	return append(p.append(o.envelope(nil, now, level, p.def.Name, "", message), v, ""), '}', '\n')
+	return append(p.append(o.envelope(b, now, level, p.def.Name, "", message), v, ""), '}', '\n')
 }
 
 // Log gives the logger for free lines (event_name: log), for people. Its lines

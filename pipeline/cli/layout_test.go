@@ -286,7 +286,7 @@ func goFiles(t *testing.T) func(yield func(string) bool) {
 			if err != nil {
 				return err
 			}
-			if d.IsDir() && p != repo && (strings.HasPrefix(d.Name(), ".") || d.Name() == "out" || d.Name() == "bin") {
+			if d.IsDir() && p != repo && (strings.HasPrefix(d.Name(), ".") || slices.Contains([]string{"out", "bin", "dist"}, d.Name())) {
 				return fs.SkipDir
 			}
 			rel, err := filepath.Rel(repo, p)
@@ -317,7 +317,7 @@ func importsOf(t *testing.T, file string) (imports []string) {
 }
 
 func TestTopLevel(t *testing.T) {
-	allowed := strings.Fields("cmd pipeline stages sinks testdata go.mod go.sum Makefile README.md LICENSE CHANGELOG.md docs deploy bin out coverage.out")
+	allowed := strings.Fields("cmd pipeline stages sinks testdata go.mod go.sum Makefile README.md LICENSE CHANGELOG.md docs deploy bin dist out coverage.out")
 	entries, err := os.ReadDir(repo)
 	if err != nil {
 		t.Fatal(err)

@@ -48,24 +48,26 @@ func Read(t testing.TB, src pipeline.Source, bytes int64) (waiting, made Measure
 	}
 	waiting = Measure{Charged: f.charged(), Live: heap() - before}
 
-	const few = 16
+	const chunk = 4096 // whole pages, so that as much is allocated as is asked for
 	var places [][]pipeline.Record
-	room := int64(0)
+	var into []pipeline.Record // the places that are free
 	for _, b := range batches {
 		for b.Fill != nil {
-			into := make([]pipeline.Record, few)
-			room += few * int64(unsafe.Sizeof(pipeline.Record{}))
+			if len(into) == 0 {
+				into = make([]pipeline.Record, chunk)
+				places = append(places, into)
+			}
 			n, err := b.Fill(into)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if n == 0 {
-				room -= few * int64(unsafe.Sizeof(pipeline.Record{}))
 				break
 			}
-			places, made.Records = append(places, into), made.Records+n
+			into, made.Records = into[n:], made.Records+n
 		}
 	}
+	room := int64(len(places)) * chunk * int64(unsafe.Sizeof(pipeline.Record{}))
 	made.Charged, made.Live = f.charged(), heap()-before-room
 	waiting.Records = made.Records
 	runtime.KeepAlive(places)

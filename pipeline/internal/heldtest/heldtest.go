@@ -48,25 +48,8 @@ func Read(t testing.TB, src pipeline.Source, bytes int64) (waiting, made Measure
 	}
 	waiting = Measure{Charged: f.charged(), Live: heap() - before}
 
-	const chunk = 4096 // whole pages, so that as much is allocated as is asked for
-	var places [][]pipeline.Record
-	var into []pipeline.Record // the places that are free
-	for _, b := range batches {
-		for b.Fill != nil {
-			if len(into) == 0 {
-				into = make([]pipeline.Record, chunk)
-				places = append(places, into)
-			}
-			n, err := b.Fill(into)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n == 0 {
-				break
-			}
-			into, made.Records = into[n:], made.Records+n
-		}
-	}
+	places, records := makeAll(t, batches)
+	made.Records = records
 	room := int64(len(places)) * chunk * int64(unsafe.Sizeof(pipeline.Record{}))
 	made.Charged, made.Live = f.charged(), heap()-before-room
 	waiting.Records = made.Records
@@ -86,6 +69,32 @@ func Read(t testing.TB, src pipeline.Source, bytes int64) (waiting, made Measure
 		t.Errorf("%d bytes are still charged when all is given back", f.charged())
 	}
 	return waiting, made
+}
+
+// chunk is how many places are made together: whole pages, so that as much is allocated as is asked for.
+const chunk = 4096
+
+// makeAll makes the records of all batches.
+func makeAll(t testing.TB, batches []*pipeline.Batch) (places [][]pipeline.Record, records int) {
+	t.Helper()
+	var into []pipeline.Record // the places that are free
+	for _, b := range batches {
+		for b.Fill != nil {
+			if len(into) == 0 {
+				into = make([]pipeline.Record, chunk)
+				places = append(places, into)
+			}
+			n, err := b.Fill(into)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				break
+			}
+			into, records = into[n:], records+n
+		}
+	}
+	return places, records
 }
 
 // heap gives the bytes of what is reachable.

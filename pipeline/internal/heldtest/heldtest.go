@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package heldtest compares what a source has charged with the memory that its batches and records keep, for tests of
 // sources.
 package heldtest

@@ -132,12 +132,20 @@ func (r *Record) added() int64 {
 	if x.hasKey {
 		n += len(r.key)
 	}
-	if x.hasHeaders {
+	if x.hasHeaders && !r.sameHeaders(x.headers) {
+		n += len(r.headers) * headerSize
 		for i := range r.headers {
 			n += len(r.headers[i].Value)
 		}
 	}
 	return int64(n)
+}
+
+const headerSize = int(unsafe.Sizeof(Header{}))
+
+// sameHeaders says whether the record has these headers, not others that are equal.
+func (r *Record) sameHeaders(h []Header) bool {
+	return len(h) == len(r.headers) && (len(h) == 0 || &h[0] == &r.headers[0])
 }
 
 // savepoint is a record as it was before an attempt.

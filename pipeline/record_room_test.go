@@ -164,3 +164,18 @@ func TestExtrasAreTold(t *testing.T) {
 		t.Errorf("%d bytes are told for extras of another, not %d", d, keptExtrasSize)
 	}
 }
+
+// Headers that are set take their places too, and those that are as they came, as a part of a split has them, nothing.
+func TestHeadersThatAreSetAreTold(t *testing.T) {
+	few := []Header{{Name: "a", Value: []byte("12345")}, {Name: "b"}}
+	var r Record
+	r.Init(Position{}, nil, []byte(`{}`), few, 0)
+	r.SetHeaders(r.Headers())
+	if added, _, _ := r.grown(); added != 0 {
+		t.Errorf("%d bytes are told for the headers that are there", added)
+	}
+	r.SetHeaders(append(r.Headers(), Header{Name: "c", Value: []byte("678")}))
+	if added, _, _ := r.grown(); added != int64(3*headerSize+8) {
+		t.Errorf("%d bytes are told for three headers with 8 bytes", added)
+	}
+}

@@ -87,6 +87,7 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tracing", "pipeline/tlsfiles", "pipeline/secretfiles")},
 	{packages: []string{"pipeline/expr"}, own: contract("pipeline/event", "pipeline/textformat")},
 	{packages: []string{"pipeline/fixture"}, own: contract("pipeline/event")},
+	{packages: []string{"pipeline/internal/heldtest"}, own: []string{"pipeline"}, others: []string{}},
 	{packages: []string{"pipeline/pipelinetest"}, own: contract("pipeline/engine", "pipeline/event")},
 	{packages: []string{"pipeline/server"}, own: contract("pipeline/tlsfiles", "pipeline/secretfiles", "pipeline/internal/listen"), others: []string{}},
 	{packages: []string{"pipeline/admin"}, own: contract("pipeline/engine", "pipeline/event", "pipeline/server", "pipeline/internal/listen")},

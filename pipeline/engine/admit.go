@@ -65,6 +65,7 @@ func (sl *slot) admit() {
 			return
 		}
 		c.entry = entry
+		c.chargeGrowth() // where its fields stand: many that have said what they want may wait at a gate
 	}
 	for sl.enter() && sl.call() {
 	}

@@ -311,7 +311,7 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	}
 	f.weight += weight
 	if in.owed {
-		in.charge.grow(weight)
+		in.charge.grow(weight + placesOfHeaders(b.recs[at:at+n]))
 	}
 	f.p.bytesIn.Add(weight)
 	if f.p.events != nil {

@@ -67,6 +67,14 @@ type failure struct {
 // the room that it takes in queues.
 const placeSize = int64(unsafe.Sizeof(pipeline.Record{}) + unsafe.Sizeof(track{}) + 3*unsafe.Sizeof(item{}))
 
+// placesOfHeaders is what the headers of records cost in memory beside their names and values.
+func placesOfHeaders(recs []pipeline.Record) (bytes int64) {
+	for i := range recs {
+		bytes += int64(len(recs[i].Headers())) * int64(unsafe.Sizeof(pipeline.Header{}))
+	}
+	return bytes
+}
+
 // measure notes how large a record is as it came, before the first step, and gives that.
 func (it item) measure() int64 {
 	n := int64(it.rec.Size())

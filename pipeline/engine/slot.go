@@ -227,19 +227,25 @@ func (s *waitStep) another(c *call, err error, now time.Time) (reason string, wa
 // grow charges what a record that goes on has gained, and makes its parts.
 func (sl *slot) grow(j *judgement, t *increments, answered bool) {
 	c := sl.c
-	var d int64
-	if sl.s.conf.Splitter != nil && answered {
-		var ok bool
-		if d, ok = sl.parts.join(c.rec); !ok {
-			j.verdict = drop
-			t.filtered++
-			return
-		}
-		c.parts = append([]item(nil), sl.parts.items...)
-	} else {
-		d = c.rec.regrow()
+	if sl.s.conf.Splitter == nil || !answered {
+		c.chargeGrowth()
+		return
 	}
+	d, ok := sl.parts.join(c.rec)
+	if !ok {
+		j.verdict = drop
+		t.filtered++
+		return
+	}
+	c.parts = append([]item(nil), sl.parts.items...)
 	if d != 0 {
+		c.rec.piece.from.charge.grow(d)
+	}
+}
+
+// chargeGrowth charges what the record has gained.
+func (c *call) chargeGrowth() {
+	if d := c.rec.regrow(); d != 0 {
 		c.rec.piece.from.charge.grow(d)
 	}
 }

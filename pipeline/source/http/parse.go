@@ -131,14 +131,15 @@ func (s *Source) describe(p *post) *refusal {
 	return nil
 }
 
-// keptHeaders gives the headers that records of a request keep.
-func (s *Source) keptHeaders(r *http.Request) (kept []pipeline.Header) {
+// keptHeaders gives the headers that records of a request keep, and how many bytes they take.
+func (s *Source) keptHeaders(r *http.Request) (kept []pipeline.Header, bytes int64) {
 	for _, name := range s.settings.Headers {
 		for _, value := range r.Header.Values(name) {
 			kept = append(kept, pipeline.Header{Name: strings.ToLower(name), Value: []byte(value)})
+			bytes += headerBytes + int64(len(value))
 		}
 	}
-	return kept
+	return kept, bytes
 }
 
 func badValue(detail string) *refusal {

@@ -4,12 +4,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/penstockio/penstock/pipeline"
 )
 
 // perRecord is what a record takes beside its bytes while it waits: the slices and the time of it.
 const perRecord = 56
+
+// headerBytes is what a header takes beside its value: names are those of the settings.
+const headerBytes = int64(unsafe.Sizeof(pipeline.Header{}))
 
 // A post is a request whose records go through the pipeline.
 type post struct {

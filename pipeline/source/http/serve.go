@@ -152,7 +152,9 @@ func (s *Source) receive(w http.ResponseWriter, r *http.Request, form string) (*
 		}
 	}()
 	p := &post{line: l, lane: lane, charge: charge, topic: s.settings.Topic, time: time.Now().UnixMilli(), taken: make(chan struct{}), done: make(chan struct{})}
-	p.headers = s.keptHeaders(r)
+	var kept int64
+	p.headers, kept = s.keptHeaders(r)
+	charge.Add(kept)
 	if p.values, no = s.parse(form, body); no == nil {
 		charge.Add(int64(len(p.values)) * perRecord)
 		no = s.describe(p)

@@ -182,9 +182,14 @@ func (r *parcel) header(rec *recordbatch.Record) (all []pipeline.Header, ok bool
 		r.batch.Charge.Add(headerBytes * int64(cap(r.headers)))
 	}
 	all = r.headers
+	names := 0 // bytes of names that no other record shares yet
 	ok = r.current.EachHeader(rec, func(name, value []byte) {
-		all = append(all, pipeline.Header{Name: r.k.unpack.name(name), Value: value})
+		n, made := r.k.unpack.name(name)
+		all, names = append(all, pipeline.Header{Name: n, Value: value}), names+made
 	})
+	if names > 0 {
+		r.batch.Charge.Add(int64(names))
+	}
 	if cap(all) > cap(r.headers) {
 		r.batch.Charge.Add(headerBytes * int64(cap(all)))
 	}
@@ -192,17 +197,17 @@ func (r *parcel) header(rec *recordbatch.Record) (all []pipeline.Header, ok bool
 	return all[:len(all):len(all)], ok
 }
 
-// name gives the string for a header's name, which are few.
-func (u *unpacker) name(b []byte) string {
+// name gives the string for a header's name, which are few, and how many bytes it has made for that.
+func (u *unpacker) name(b []byte) (name string, made int) {
 	if n, ok := u.names[string(b)]; ok {
-		return n
+		return n, 0
 	}
 	if u.names == nil || len(u.names) >= headerNames {
 		u.names = make(map[string]string, headerNames)
 	}
 	n := string(b)
 	u.names[n] = n
-	return n
+	return n, (len(n) + 15) &^ 15
 }
 
 // damaged applies on_corrupt to a batch of which something cannot be read. It gives the error

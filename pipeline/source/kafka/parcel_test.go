@@ -239,6 +239,29 @@ func TestKafkaGivesBackWhatIsNotRead(t *testing.T) {
 	b.settled()
 }
 
+// Names that no other record has are charged with the headers: each is a string of its own.
+func TestKafkaHeadersOfManyNames(t *testing.T) {
+	b := newBench(t)
+	const n, name = 1000, 100
+	var many []kmsg.Header
+	for i := range n {
+		many = append(many, kmsg.Header{Key: fmt.Sprintf("%0*d", name, i)})
+	}
+	items := b.take(b.p, b.lane, craft{values: numbered(0, 1), headers: many}.bytes(t))
+	before := b.charged()
+	for _, item := range items {
+		if _, err := item.batch.Fill(make([]pipeline.Record, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.charged() - before; got < n*(headerBytes+name) {
+		t.Errorf("%d bytes are charged for %d headers with names of %d bytes", got, n, name)
+	}
+	for _, item := range items {
+		drop(item.batch)
+	}
+}
+
 func TestKafkaHeaders(t *testing.T) {
 	b := newBench(t)
 	var many []kmsg.Header

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"hash/maphash"
 	"slices"
+	"unsafe"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -22,8 +23,9 @@ const (
 )
 
 const (
-	heldBytes = 512     // of memory for a letter, beside its record
-	maxLatest = 1 << 16 // keys of which the last position is remembered
+	heldBytes   = 512                                     // of memory for a letter, beside its record
+	headerBytes = int64(unsafe.Sizeof(pipeline.Header{})) // for a header, beside its name and value
+	maxLatest   = 1 << 16                                 // keys of which the last position is remembered
 )
 
 // A Window holds letters that were read and not sent yet, and gives them in the order in which their records were read, for
@@ -115,7 +117,7 @@ func (w *Window) Add(at pipeline.Position, c Choice) {
 	g := &group{}
 	if c.Verdict == Replay {
 		rec := &c.Letter.Record
-		h.offset, h.bytes = rec.Offset, heldBytes+int64(rec.Size())
+		h.offset, h.bytes = rec.Offset, heldBytes+int64(rec.Size())+int64(len(rec.Headers()))*headerBytes
 		g = w.groupOf(rec)
 		w.letters++
 	}

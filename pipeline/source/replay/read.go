@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -88,37 +89,65 @@ func (r *Source) batch(ctx context.Context, f *input) (*pipeline.Batch, error) {
 		}
 	}
 	recs := r.emptyRecords()
-	size, next := int64(0), int64(0)
-	for f.ready && len(recs) < batchRecords && (len(recs) == 0 || size < batchBytes) {
+	held, next := int64(0), int64(0)
+	for f.ready && len(recs) < batchRecords && (len(recs) == 0 || held < batchBytes) {
 		if len(recs) > 0 && r.clock.until(f.pending.Time) > 0 {
 			break
 		}
-		size += f.size
+		held += f.held
 		recs = append(recs, f.pending)
 		next = f.line + 1
 		f.advance()
 	}
-	charge.Resize(size)
+	waiting := int64(cap(recs)) * recordBytes
+	charge.Resize(held + waiting)
 	r.mu.Lock()
 	f.next = next
 	r.mu.Unlock()
 	r.done.Add(int64(len(recs)))
-	return &pipeline.Batch{
-		Lane: f.lane, Fill: pipeline.Records(recs), Next: next, Charge: charge, Opaque: true,
-		Free: func() {
-			select {
-			case r.spare <- recs:
-			default:
-			}
-		},
-	}, nil
+	w := &waitingRecords{r: r, all: recs, rest: recs, charge: charge, bytes: waiting}
+	return &pipeline.Batch{Lane: f.lane, Fill: w.fill, Next: next, Charge: charge, Opaque: true, Free: w.free}, nil
+}
+
+// recordBytes is what a record takes beside its bytes while it waits for its place.
+const recordBytes = int64(unsafe.Sizeof(pipeline.Record{}))
+
+// waitingRecords are those of a batch, until they stand in the engine's places. From then on nobody needs the slice, whose room may be
+// more than what stands in it: it is used for another batch, and given back to the budget.
+type waitingRecords struct {
+	r         *Source
+	all, rest []pipeline.Record // all is nil when it has been given up
+	charge    pipeline.Charge
+	bytes     int64
+}
+
+// fill is the Fill of the batch.
+func (w *waitingRecords) fill(into []pipeline.Record) (int, error) {
+	n := copy(into, w.rest)
+	if w.rest = w.rest[n:]; len(w.rest) == 0 && w.all != nil {
+		w.free()
+		w.charge.Add(-w.bytes)
+	}
+	return n, nil
+}
+
+// free gives the slice up. It is the Free of the batch too, whose charge is given back whole.
+func (w *waitingRecords) free() {
+	if w.all == nil {
+		return
+	}
+	clear(w.all) // the slice keeps nothing of records that are elsewhere, or done
+	select {
+	case w.r.spare <- w.all[:0]:
+	default:
+	}
+	w.all, w.rest = nil, nil
 }
 
 func (r *Source) emptyRecords() []pipeline.Record {
 	select {
 	case recs := <-r.spare:
-		clear(recs) // what they pointed to is free from here on
-		return recs[:0]
+		return recs
 	default:
 		return make([]pipeline.Record, 0, batchRecords)
 	}

@@ -114,6 +114,7 @@ type input struct {
 	ready       bool            // pending is there
 	line        int64           // of pending
 	size        int64           // of pending: the bytes of its line
+	held        int64           // of pending: the bytes of memory that it keeps
 	next        int64           // the first line that has not been handed over
 	lines       int64           // of the whole file, if counted
 	committed   int64
@@ -132,7 +133,7 @@ func New(s Settings, o Options) (*Source, error) {
 	}
 	r := &Source{
 		values: s.As == "value", o: o, clock: pace{speed: o.Speed},
-		spare: make(chan []pipeline.Record, 16),
+		spare: make(chan []pipeline.Record, 8),
 	}
 	if s.Key != nil {
 		r.key = s.Key.Bytes
@@ -271,7 +272,7 @@ func (f *input) advance() {
 	f.ready = err == nil
 	switch {
 	case err == nil:
-		f.line, f.size = line, f.r.Bytes()
+		f.line, f.size, f.held = line, f.r.Bytes(), f.r.Held()
 	case err == fixture.ErrNotYet:
 	case err == io.EOF:
 		f.end = true

@@ -22,9 +22,11 @@ type place struct {
 
 // lines are whole lines of a file that wait to be made records of.
 type lines struct {
-	t    *Source
-	at   place // of rest
-	rest []byte
+	t      *Source
+	at     place // of rest
+	rest   []byte
+	charge pipeline.Charge
+	parser fixture.Parser
 }
 
 // What is wrong with a line, as events say it.
@@ -50,6 +52,8 @@ func errTooLong(most settings.Size) *lineError {
 // fill is the Fill of a batch.
 func (l *lines) fill(into []pipeline.Record) (n int, err error) {
 	var bad skipped
+	beside := int64(0) // bytes that records keep beside their lines
+	defer func() { l.charge.Add(beside) }()
 	for n < len(into) && len(l.rest) > 0 {
 		size := bytes.IndexByte(l.rest, '\n') + 1
 		if size == 0 { // the last line of a file
@@ -61,8 +65,9 @@ func (l *lines) fill(into []pipeline.Record) (n int, err error) {
 		if len(bytes.TrimLeft(text, " \t\r")) == 0 {
 			continue
 		}
-		wrong := l.t.record(&into[n], at, text)
+		more, wrong := l.record(&into[n], at, text)
 		if wrong == nil {
+			beside += more
 			n++
 			continue
 		}
@@ -85,29 +90,30 @@ func lineText(line []byte, first bool) []byte {
 	return text[:len(text):len(text)]
 }
 
-// record makes a record of a line.
-func (t *Source) record(rec *pipeline.Record, at place, text []byte) *lineError {
+// record makes a record of a line, and says how many bytes of memory it keeps beside that.
+func (l *lines) record(rec *pipeline.Record, at place, text []byte) (beside int64, wrong *lineError) {
+	t := l.t
 	if int64(len(text)) > int64(t.s.MaxLine) {
-		return errTooLong(t.s.MaxLine)
+		return 0, errTooLong(t.s.MaxLine)
 	}
 	pos := pipeline.Position{Topic: at.name, Partition: at.number, Offset: at.offset}
 	if t.s.As == "fixture" {
-		if err := fixture.Parse(rec, text, pos); err != nil {
-			return &lineError{badFixture, err}
+		if err := l.parser.Parse(rec, text, pos); err != nil {
+			return 0, &lineError{badFixture, err}
 		}
 		rec.Position = pos // where it was read, so that marks may stand between the lines of a batch
-		return nil
+		return l.parser.Beside(), nil
 	}
 	rec.Init(pos, nil, text, nil, pipeline.NoTime)
 	if t.s.Key == nil {
-		return nil
+		return 0, nil
 	}
 	key, err := t.s.Key.Bytes(rec)
 	if err != nil {
-		return &lineError{badKey, fmt.Errorf("making the key: %w", err)}
+		return 0, &lineError{badKey, fmt.Errorf("making the key: %w", err)}
 	}
 	rec.Init(pos, key, text, nil, pipeline.NoTime)
-	return nil
+	return int64(len(key)), nil
 }
 
 // badLine tells of a line that stops the source.

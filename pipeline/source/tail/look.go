@@ -293,7 +293,7 @@ func (t *Source) asItWas(f *file) (bool, error) {
 
 // handOver makes a batch of whole lines.
 func (t *Source) handOver(f *file, data []byte, charge pipeline.Charge) *pipeline.Batch {
-	lines := &lines{t: t, at: place{f.name, f.number, f.offset}, rest: data}
+	lines := &lines{t: t, at: place{f.name, f.number, f.offset}, rest: data, charge: charge}
 	f.passed(data)
 	return t.batch(f, &pipeline.Batch{Fill: lines.fill, Charge: charge})
 }

@@ -18,7 +18,7 @@ import (
 //
 // Who takes its place: the sink of its name; else, where the pipeline has one sink and had one, that one; for dead letters those of the new
 // file. The condition of that sink is not asked: it was for this place. A sink that has no such heir is gone. What was for it alone is asked
-// the new conditions, as if it came from the last step; what other sinks have too is done with it. That needs no more than one of them to be gone: of two
+// the new conditions, as if it came from the last step, and comes to those sinks behind what they have stored of the lane by then; what other sinks have too is done with it. That needs no more than one of them to be gone: of two
 // it could not be told whether any other has it.
 //
 // How. At half of the time that a change has (rest.go) the sinks that it takes away are told to part with what they hold. The writer of a lane whose

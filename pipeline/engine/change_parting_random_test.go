@@ -74,7 +74,7 @@ func TestRandomParting(t *testing.T) {
 				c, err := changeWithin(t, p, Parts{Sinks: next})
 				var late *NotAtRestError
 				switch {
-				case errors.As(err, &late), errors.Is(err, ErrStopping):
+				case errors.As(err, &late), errors.Is(err, ErrStopping), errors.Is(err, ErrNotRunning):
 				case err != nil:
 					t.Fatalf("seed %d: %v", seed, err)
 				case r.IntN(5) == 0:

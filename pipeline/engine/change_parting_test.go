@@ -1,18 +1,15 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/event"
 )
 
 // A broken sink stores nothing while it is away.
@@ -115,103 +112,6 @@ func TestACancelHasASinkTryOn(t *testing.T) {
 		balanced(t, p)
 		if len(next.all()) != 0 {
 			t.Errorf("%d are in the sink that is not used", len(next.all()))
-		}
-	})
-}
-
-// TestAChangeRemovesASinkThatStoresNothing: what the other sinks have too is not stored there again; what was for it alone goes where the new
-// conditions say.
-func TestAChangeRemovesASinkThatStoresNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		third := func(k int64) condition {
-			return func(r *pipeline.Record) (bool, error) { return r.Offset%3 != k, nil }
-		}
-		src := &memory{lanes: 2, records: 600, gap: time.Millisecond, reopens: true}
-		gone, kept, late := newBroken(), &collect{}, newBroken()
-		all := func(r *pipeline.Record) (bool, error) { return r.Offset != 10, nil }
-		var dead collect
-		parts := sinksOf(Output{Name: "gone", Sink: gone}, Output{Name: "kept", Sink: kept, When: third(0)}, Output{Name: "late", Sink: late, When: third(1)})
-		next := sinksOf(Output{Name: "kept", Sink: kept, When: all}, Output{Name: "late", Sink: &handedTo{&late.collect}, When: third(1)})
-		parts.DeadLetter, next.DeadLetter = DeadLetter{Sink: &dead}, DeadLetter{Sink: &dead}
-		p, done := start(t, t.Context(), withParts(Options{Source: src}, parts))
-		time.Sleep(time.Second)
-		c, err := changeWithin(t, p, next)
-		if err != nil {
-			t.Fatal(err)
-		}
-		late.away.Store(false)
-		c.Commit()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		balanced(t, p)
-		for lane := range int32(2) {
-			seen := map[int64]int{}
-			for _, o := range kept.offsets(lane) {
-				seen[o]++
-			}
-			for o, n := range seen {
-				if n != 1 {
-					t.Errorf("record %d of lane %d is %d times in the sink that is kept", o, lane, n)
-				}
-			}
-			seen = map[int64]int{}
-			for i, at := range late.offsets(lane) {
-				if seen[at]++; seen[at] > 1 || i > 0 && at < late.offsets(lane)[i-1] {
-					t.Errorf("record %d of lane %d is twice in the sink that is another, or behind a later one", at, lane)
-				}
-			}
-			for o := range int64(600) {
-				if o%3 != 1 && seen[o] != 1 {
-					t.Errorf("record %d of lane %d is lost", o, lane)
-				}
-			}
-		}
-		if s := p.Snapshot(); s.Out != 1200 || s.Abandoned != 0 || src.mark(0) != 600 || src.mark(1) != 600 {
-			t.Errorf("%d delivered, %d abandoned; marks %d, %d", s.Out, s.Abandoned, src.mark(0), src.mark(1))
-		}
-	})
-}
-
-// TestWhatWasForASinkThatIsGone goes where the new conditions say: to another sink, to none, or to the dead letters when they fail or panic.
-func TestWhatWasForASinkThatIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		src := &memory{lanes: 1, records: 8, endless: true}
-		gone, kept, more, dead := newBroken(), &collect{}, &collect{}, &collect{}
-		none := func(*pipeline.Record) (bool, error) { return false, nil }
-		parts := sinksOf(Output{Name: "gone", Sink: gone}, Output{Name: "kept", Sink: kept, When: none})
-		next := sinksOf(Output{Name: "kept", Sink: kept, When: func(r *pipeline.Record) (bool, error) {
-			switch r.Offset {
-			case 0:
-				return false, nil
-			case 1:
-				panic("no")
-			case 2:
-				return false, errors.New("there is no field")
-			}
-			return true, nil
-		}}, Output{Name: "more", Sink: more, When: func(r *pipeline.Record) (bool, error) { return r.Offset > 4, nil }})
-		parts.DeadLetter, next.DeadLetter = DeadLetter{Sink: dead}, DeadLetter{Sink: dead}
-		ctx, cancel := context.WithCancel(t.Context())
-		var log bytes.Buffer
-		p, done := start(t, ctx, withParts(Options{Source: src, Events: event.New(&log, event.Options{})}, parts))
-		time.Sleep(time.Second)
-		c, err := changeWithin(t, p, next)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Commit()
-		time.Sleep(time.Minute)
-		cancel()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		balanced(t, p)
-		if s := p.Snapshot(); s.Filtered != 1 || s.Rejected != 2 || s.Out != 5 || len(kept.all()) != 5 || len(more.all()) != 3 || len(dead.all()) != 2 || src.mark(0) != 8 {
-			t.Errorf("%+v: %d kept, %d more, %d dead; mark %d", s.Counts, len(kept.all()), len(more.all()), len(dead.all()), src.mark(0))
-		}
-		if want := "8 records that the sink gone has not stored go where the conditions of the other sinks say"; !strings.Contains(log.String(), want) {
-			t.Errorf("the log does not say %q:\n%s", want, log.String())
 		}
 	})
 }

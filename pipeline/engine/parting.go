@@ -17,9 +17,8 @@ import (
 // Commit it is still the old sink's: a Cancel, or a stop, has that one try on.
 //
 // Who takes its place: the sink of its name; else, where the pipeline has one sink and had one, that one; for dead letters those of the new
-// file. The condition of that sink is not asked: it was for this place. A sink that has no such heir is gone. What was for it alone is asked
-// the new conditions, as if it came from the last step; what other sinks have too is done with it. That needs no more than one of them to be gone: of two
-// it could not be told whether any other has it.
+// file. The condition of that sink is not asked: it was for this place. The only one takes no records that other sinks
+// were to have too: it may be one of those. A sink without an heir keeps what it holds.
 //
 // How. At half of the time that a change has (rest.go) the sinks that it takes away are told to part with what they hold. The writer of a lane whose
 // last Write has failed then ends with its batch in hand: it is parked. The pipeline counts as at rest when all that is under way is parked. One that
@@ -60,22 +59,15 @@ func (c *chain) parted(next *chain) (all []parted) {
 	if c.route.p.opts.Transactor != nil {
 		return nil
 	}
-	gone := 0
 	for _, s := range c.allSinks() {
 		if next.sinkOf(s.conf.Sink) != nil {
 			continue
 		}
 		to := next.heir(s, len(c.sinks))
-		if to == nil && s.letters {
+		if to == nil { // nobody could tell any more whether another has what several were to have
 			continue
 		}
-		if to == nil {
-			gone++
-		}
 		all = append(all, parted{s, to})
-	}
-	if gone > 1 {
-		all = slices.DeleteFunc(all, func(s parted) bool { return s.to == nil })
 	}
 	return all
 }
@@ -200,6 +192,9 @@ func (r *rest) isParted(p *Pipeline) bool {
 			if !ok {
 				return false
 			}
+			if shared, _ := q.l.mixed(recs); len(shared) > 0 && !r.hasNamesake(s) {
+				return false
+			}
 			n -= int64(len(recs))
 			sum += q.l.distinct(recs, seen)
 		}
@@ -208,6 +203,11 @@ func (r *rest) isParted(p *Pipeline) bool {
 		}
 	}
 	return sum == inFlight
+}
+
+// hasNamesake says whether a sink of its name takes the place of one. Another may have had already what several sinks were to have.
+func (r *rest) hasNamesake(s *sink) bool {
+	return slices.ContainsFunc(r.parted, func(of parted) bool { return of.from == s && (s.letters || of.to.conf.Name == s.conf.Name) })
 }
 
 // distinct counts records in flight that were not seen yet, as the pipeline counts them.

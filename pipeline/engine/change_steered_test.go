@@ -347,11 +347,11 @@ func TestAnIntervalEndsInAChange(t *testing.T) {
 // What keeps a pipeline from resting is said also where it is neither a record nor a call.
 func TestWhatNotAtRestSays(t *testing.T) {
 	for want, e := range map[string]NotAtRestError{
-		"not at rest within 5.0 s: 2 records are in flight":                                                                                                   {InFlight: 2, Running: 1},
-		"not at rest within 5.0 s: 3 calls have not returned":                                                                                                 {Running: 3},
-		"not at rest within 5.0 s: a transaction is not committed, or a batch is still being made":                                                            {},
-		"not at rest within 5.0 s: 1 records are in flight; the oldest: a call of ask, attempt 1 of 3":                                                        {InFlight: 1, Holder: "a call of ask, attempt 1 of 3"},
-		"not at rest within 5.0 s: 1 records are in flight; the sink out stores nothing and is kept: parts in which it is another, or gone, could be applied": {InFlight: 1, Failing: "out"},
+		"not at rest within 5.0 s: 2 records are in flight":                                                                                         {InFlight: 2, Running: 1},
+		"not at rest within 5.0 s: 3 calls have not returned":                                                                                       {Running: 3},
+		"not at rest within 5.0 s: a transaction is not committed, or a batch is still being made":                                                  {},
+		"not at rest within 5.0 s: 1 records are in flight; the oldest: a call of ask, attempt 1 of 3":                                              {InFlight: 1, Holder: "a call of ask, attempt 1 of 3"},
+		"not at rest within 5.0 s: 1 records are in flight; the sink out stores nothing and is kept: parts in which it is another could be applied": {InFlight: 1, Failing: "out"},
 	} {
 		e.After = 5 * time.Second
 		if e.Error() != want {

@@ -1,18 +1,14 @@
 package engine
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
-
-	"github.com/penstockio/penstock/pipeline"
 )
 
 // This file takes from a sink what it cannot store, when a change takes the sink away.
 //
-// What it guarantees. A sink that stores nothing does not keep a pipeline from the file that replaces or removes it. What it holds goes to the
+// What it guarantees. A sink that stores nothing does not keep a pipeline from the file that has another in its place. What it holds goes to the
 // sink that takes its place, in the order of the lane (I1); nothing is lost, and nothing that a Write has said to be stored is stored again. Until
 // Commit it is still the old sink's: a Cancel, or a stop, has that one try on.
 //
@@ -22,7 +18,7 @@ import (
 //
 // How. At half of the time that a change has (rest.go) the sinks that it takes away are told to part with what they hold. The writer of a lane whose
 // last Write has failed then ends with its batch in hand: it is parked. The pipeline counts as at rest when all that is under way is parked. One that
-// is not in vain goes on, and a Write that has not returned is waited for: nobody knows what it stores.
+// stores something goes on, and a Write that has not returned is waited for: nobody knows what it stores.
 //
 // Not chosen. To end the lanes and have the source read them again: what else has come of these records, in other sinks and as dead letters, would be
 // there twice. In transactions nothing is parted with: what an open one has written of the other sinks belongs to it.
@@ -51,7 +47,7 @@ func (p *parting) is() bool {
 // A parted sink is taken away by a change.
 type parted struct {
 	from *sink
-	to   *sink // that takes its place; nil: none does
+	to   *sink // that takes its place
 }
 
 // parted gives the sinks of a chain that the next one does not have and that can part with what they hold.
@@ -63,11 +59,9 @@ func (c *chain) parted(next *chain) (all []parted) {
 		if next.sinkOf(s.conf.Sink) != nil {
 			continue
 		}
-		to := next.heir(s, len(c.sinks))
-		if to == nil { // nobody could tell any more whether another has what several were to have
-			continue
+		if to := next.heir(s, len(c.sinks)); to != nil { // else nobody could tell any more whether another has what several were to have
+			all = append(all, parted{s, to})
 		}
-		all = append(all, parted{s, to})
 	}
 	return all
 }
@@ -192,7 +186,7 @@ func (r *rest) isParted(p *Pipeline) bool {
 			if !ok {
 				return false
 			}
-			if shared, _ := q.l.mixed(recs); len(shared) > 0 && !r.hasNamesake(s) {
+			if q.l.shares(recs) && !r.hasNamesake(s) {
 				return false
 			}
 			n -= int64(len(recs))
@@ -208,6 +202,13 @@ func (r *rest) isParted(p *Pipeline) bool {
 // hasNamesake says whether a sink of its name takes the place of one. Another may have had already what several sinks were to have.
 func (r *rest) hasNamesake(s *sink) bool {
 	return slices.ContainsFunc(r.parted, func(of parted) bool { return of.from == s && (s.letters || of.to.conf.Name == s.conf.Name) })
+}
+
+// shares says whether other sinks have some of the records, or had them.
+func (l *lane) shares(recs []item) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(recs, func(it item) bool { return it.origin != nil || it.refs > 0 })
 }
 
 // distinct counts records in flight that were not seen yet, as the pipeline counts them.
@@ -258,102 +259,26 @@ func (c *Change) takeAway(old *chain) (all []handed) {
 	return all
 }
 
-// A takeover collects what the sinks of the new chain get, before any of its workers has begun.
-type takeover struct {
-	c     *Change
-	lists map[place][]item
-	order []place
-}
-
-type place struct {
-	s *sink
-	l *lane
-}
-
-func (t *takeover) add(s *sink, l *lane, recs []item) {
-	if len(recs) == 0 {
-		return
-	}
-	at := place{s, l}
-	if t.lists[at] == nil {
-		t.order = append(t.order, at)
-	}
-	t.lists[at] = append(t.lists[at], recs...)
-}
-
-// handOver gives the sinks of the new chain what those have parted with that it does not have.
+// handOver gives the sinks of the new chain what those have parted with whose place they take. No worker of it has begun.
 func (c *Change) handOver(all []handed) {
-	t := takeover{c: c, lists: map[place][]item{}}
 	told := map[parted]int{}
 	for _, h := range all {
 		told[h.parted] += len(h.recs)
-		if h.to != nil {
-			if n := int64(len(h.recs)); h.to.meter != h.from.meter { // that of a sink of its name and kind counts on
-				h.to.meter.enter(n)
-			}
-			h.l.mixed(h.recs)
-			t.add(h.to, h.l, h.recs)
-			continue
+		if h.to.meter != h.from.meter { // that of a sink of its name and kind counts on
+			h.to.meter.enter(int64(len(h.recs)))
 		}
-		t.ask(h)
-	}
-	for _, at := range t.order { // of several sinks it comes one after the other
-		recs := t.lists[at]
-		slices.SortStableFunc(recs, func(a, b item) int { return cmp.Compare(a.number(), b.number()) })
-		at.s.put(at.l, recs)
+		h.l.mixed(h.recs)
+		h.to.put(h.l, h.recs)
 	}
 	c.tellHanded(told)
 }
 
-// mixed notes that outcomes of records are looked at one by one: they need not be all that is left of their piece, in its order. It gives those
-// that other sinks have too, and those that none has.
-func (l *lane) mixed(recs []item) (shared, alone []item) {
+// mixed notes that outcomes of records are looked at one by one: they need not be all that is left of their piece, in its order.
+func (l *lane) mixed(recs []item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, it := range recs {
-		it.piece.oneByOne = true
-		if it.origin != nil || it.refs > 0 {
-			shared = append(shared, it)
-		} else {
-			alone = append(alone, it)
-		}
-	}
-	return shared, alone
-}
-
-// ask has the conditions of the new sinks say where records go whose sink is gone.
-func (t *takeover) ask(h handed) {
-	shared, alone := h.l.mixed(h.recs)
-	h.l.finish(shared, delivered) // in the others, or rejected by one: a record has the outcome of all
-	if len(alone) == 0 {
-		return
-	}
-	r := t.c.chain.route
-	r.again(h.l, alone)
-	for i, list := range r.lists {
-		r.sinks[i].meter.enter(int64(len(list)))
-		t.add(r.sinks[i], h.l, list)
-		clear(list)
-		r.lists[i] = list[:0]
-	}
-	r.flush()
-	r.p.pool.drop(r.c)
-	r.c, r.recs = nil, nil
-}
-
-// again routes records that came to a chain before. The router does not run yet.
-func (r *router) again(l *lane, recs []item) {
-	r.c, r.recs, r.i = r.p.pool.make(l, r.in.step, stateRunning), recs, 0
-	for r.i < len(r.recs) {
-		err := guarded(func() error {
-			for ; r.i < len(r.recs); r.i++ {
-				r.route(r.recs[r.i])
-			}
-			return nil
-		})
-		if p := (*pipeline.PanicError)(nil); errors.As(err, &p) {
-			r.panicked(p)
-		}
+	for i := range recs {
+		recs[i].piece.oneByOne = true
 	}
 }
 
@@ -363,12 +288,8 @@ func (c *Change) tellHanded(told map[parted]int) {
 		return
 	}
 	for s, n := range told {
-		to := "where the conditions of the other sinks say"
-		switch {
-		case s.to == nil:
-		case s.to.conf.Name == s.from.conf.Name:
-			to = "to the one that takes its place"
-		default:
+		to := "to the one that takes its place"
+		if s.to.conf.Name != s.from.conf.Name {
 			to = "to the sink " + s.to.conf.Name
 		}
 		c.p.events.Log().Info().Msg(fmt.Sprintf("%d records that the sink %s has not stored go %s", n, s.from.conf.Name, to))

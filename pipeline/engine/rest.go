@@ -83,7 +83,7 @@ func (e *NotAtRestError) Error() string {
 		text += "; the oldest: " + e.Holder
 	}
 	if e.Failing != "" {
-		text += "; the sink " + e.Failing + " stores nothing and is kept: parts in which it is another, or gone, could be applied"
+		text += "; the sink " + e.Failing + " stores nothing and is kept: parts in which it is another could be applied"
 	}
 	return text
 }

@@ -29,6 +29,8 @@ type commands struct {
 	running sync.WaitGroup
 	ended   bool // nothing is said of commands any more
 
+	holding chan struct{} // a lock, of capacity one, made by open: full while a command pauses or resumes
+
 	level levels
 	rates *calls.Shared // of all pipelines; nil: they have none
 }
@@ -37,7 +39,7 @@ type commands struct {
 func (c *commands) open(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.opened = true
+	c.opened, c.holding = true, make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancel(ctx)
 }
 

@@ -132,8 +132,11 @@ func (m *managedPipeline) hasEnded() bool {
 	}
 }
 
-// hold pauses and resumes a pipeline, or one lane of it.
+// hold pauses and resumes a pipeline, or one lane of it. One at a time, so that of several callers one alone hears that it has changed
+// something: what was is asked for before it is changed.
 func (p *process) hold(to engine.Controller, c admin.Command) (admin.Done, error) {
+	p.commands.holding <- struct{}{} // not for long: a pipeline that hangs is asked for a second
+	defer func() { <-p.commands.holding }()
 	is, was := pausedState, p.heldState(c)
 	if c.Verb == admin.VerbResume {
 		is = runningState

@@ -88,6 +88,10 @@ func (s *steeredRunner) SkipRecord(at pipeline.Position) error {
 
 // steer runs a process of steered runners, which has a rate.
 func steer(runners ...*steeredRunner) (*supervised, func(admin.Command) string) {
+	return steerAll(runners...)
+}
+
+func steerAll[R engine.Runner](runners ...R) (*supervised, func(admin.Command) string) {
 	s := superviseAs(func(p *process) {
 		p.commands.rates = calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 100, Per: time.Second}, Burst: 10, Per: "process"}})
 	}, runners...)

@@ -190,13 +190,13 @@ func (r *Source) reportUnread(f *input) {
 	if !ok || f.end || f.err != nil {
 		return
 	}
-	bytes := int64(f.r.Pending() + s.untaken())
+	bytes := int64(f.r.Pending()) + s.untaken()
 	if f.ready {
 		bytes += f.size
 	}
 	if bytes > 0 {
 		r.emit.Log().Warn().Str("file", title(f.path)).Int64("line", f.next).Int64("bytes", bytes).
-			Msg("stopped before its end: what was read behind the last record is given up, and cannot be read again")
+			Msgf("stopped before its end: what was read behind the last record is given up, and cannot be read again: %d bytes", bytes)
 	}
 }
 

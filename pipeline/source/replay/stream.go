@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/fixture"
@@ -66,6 +67,8 @@ type stream struct {
 	at      block           // the one that Read gives out
 	rest    []byte          // what it has not given out of it
 	wait    context.Context // how long Read may wait; nil: not at all
+	given   int64           // bytes that Read has given out
+	taken   atomic.Int64    // bytes that were read from the input
 
 	mu     sync.Mutex
 	file   io.Closer // nil: not open, or closed
@@ -109,7 +112,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		s.rest = s.at.bytes
 	}
 	n := copy(p, s.rest)
-	s.rest = s.rest[n:]
+	s.rest, s.given = s.rest[n:], s.given+int64(n)
 	return n, nil
 }
 
@@ -152,6 +155,7 @@ func (s *stream) fill() {
 			b.bytes = make([]byte, streamBlock)
 		}
 		n, err := f.Read(b.bytes)
+		s.taken.Add(int64(n))
 		b.bytes, b.err = b.bytes[:n], err
 		if !s.send(b) || err != nil {
 			return
@@ -180,15 +184,9 @@ func (s *stream) keepFile(f io.Closer) error {
 	return nil
 }
 
-// untaken counts the bytes that were read and that Read has not given out. Nothing can be read
-// afterwards.
-func (s *stream) untaken() int {
-	n := len(s.rest)
-	for s.wait = nil; s.next(); {
-		n += len(s.at.bytes)
-	}
-	return n
-}
+// untaken counts the bytes that were read and that Read has not given out, those of a block that has found no place yet too. It is not
+// called beside Read.
+func (s *stream) untaken() int64 { return s.taken.Load() - s.given }
 
 // Close ends the reading. Closing the file ends a read that is under way, where the system lets it.
 // It is not called beside Read.

@@ -82,7 +82,9 @@ func withLogQueue(w io.Writer, run func(log *event.Queue) error) error {
 	log := event.NewQueue(w)
 	err := run(log)
 	if err != nil {
-		printError(log, err)
+		if text := lastWords(w, err); len(text) > 0 {
+			_, _ = log.Write(text) // a Queue gives no error
+		}
 		err = endedWith(exitCode(err))
 	}
 	_ = log.Close(logPatience) // nobody is left to tell what was not written

@@ -36,6 +36,8 @@ const commitPlace = "commit"
 
 // A Hold says what keeps the mark of a lane where it is: which record, and what that one waits for.
 // It quotes nothing of records but their positions.
+//
+// Reason for its size: it has all that is said of one record, in one line.
 type Hold struct {
 	Lane string
 	pipeline.Position

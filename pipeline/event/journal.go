@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 )
@@ -15,6 +16,14 @@ func InJournal(f *os.File) bool {
 	}
 	device, inode, ok := identity(f)
 	return ok && stream == fmt.Sprintf("%d:%d", device, inode)
+}
+
+// JournalErrors puts the priority of an error before each line of a text, which the journal takes as a message each.
+func JournalErrors(text []byte) (out []byte) {
+	for line := range bytes.Lines(text) {
+		out = append(appendPriority(out, string(Error)), line...)
+	}
+	return out
 }
 
 // appendPriority appends what sd-daemon(3) has for a level.

@@ -44,8 +44,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 		p99                            = g.line()
 		stepIn, busy, fill, stepP99    = g.line(), g.line(), g.line(), g.line()
 	)
-	lagWords := short
-	shown := 0
+	shown, words := 0, short
 	for _, one := range s.instances {
 		if _, there := one.at(g.last, g.last, live); !there {
 			continue
@@ -57,9 +56,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 			if p.name != pipelineName {
 				continue
 			}
-			if _, v := p.stats.last(g.last); v != nil && v.Lag.Unit == "bytes" {
-				lagWords = size
-			}
+			words = lagWords(p, g.last, words)
 			walk(&g, &p.stats, func(v *Pipeline) int64 { return v.IntervalMs }, []reading[Pipeline]{
 				{in, add, func(v *Pipeline) float64 { return v.Rate.In }},
 				{out, add, func(v *Pipeline) float64 { return v.Rate.Out }},
@@ -82,7 +79,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 		}
 	}
 	all = []Graph{
-		graph("in", in, perSec), graph("out", out, perSec), graph("errors", failed, perSec), graph("lag", lag, lagWords),
+		graph("in", in, perSec), graph("out", out, perSec), graph("errors", failed, perSec), graph("lag", lag, words),
 		graph("in flight", inflight, short), graph("e2e p99", p99, span),
 	}
 	if step != "" {
@@ -90,6 +87,14 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 			graph(step+" p99", stepP99, span))
 	}
 	return all, back
+}
+
+// lagWords gives how the lag of a pipeline is written: in bytes where it was that at the moment, else as before.
+func lagWords(p *pipeline, t time.Time, before func(float64) string) func(float64) string {
+	if _, v := p.stats.last(t); v != nil && v.Lag.Unit == "bytes" {
+		return size
+	}
+	return before
 }
 
 func orGap(n int64) float64 {

@@ -20,6 +20,7 @@ type Report struct {
 	ClientsDropped         int64 // since the start, because they were too slow, or did not answer
 	Partitions             []PartitionReport
 	Generation             int64 // of a group member
+	InBytes                bool  // of a source of files: offsets of Partitions, and so their lag, count bytes, not records
 	Connected              bool  // of a source: the group is joined and its cluster answers, or the files are open
 	// Away says, of a source that is not Connected, what does not answer, and with which error, without secrets and
 	// values of records. "": it is connected, or not known.
@@ -46,6 +47,7 @@ type PartitionReport struct {
 	Read          int64     // offsets from where this process began to read it to Fetched; may be left out. It counts until something is committed
 	BeganAt       time.Time // when this process began to read it; may be left out
 	Paused        bool      // no more of it is read for now, since too much of it waits at a step or a sink, or by command; the engine says it
+	InBytes       bool      // offsets, and so the lag, count bytes; the engine says it, from the Report
 	Commanded     bool      // a command has paused it, or its pipeline; the engine says that too
 }
 
@@ -58,7 +60,7 @@ func (p PartitionReport) first() int64 {
 	return p.Committed
 }
 
-// Lag is the number of records from the committed offset to the high watermark, those
+// Lag is the number of records, or of bytes where InBytes is set, from the committed offset to the high watermark, those
 // that open transactions hold back included; while nothing has been committed, from
 // where reading began, or from the next to fetch when the source does not say where that
 // was. -1: not known.
@@ -70,7 +72,7 @@ func (p PartitionReport) Lag() int64 {
 	return max(p.HighWatermark-from, 0)
 }
 
-// Uncommitted is the number of records that were fetched and are not committed. -1: not known.
+// Uncommitted is the number of records, or of bytes where InBytes is set, that were fetched and are not committed. -1: not known.
 func (p PartitionReport) Uncommitted() int64 {
 	if p.Fetched < 0 || p.Committed < 0 && p.Read <= 0 && p.BeganAt.IsZero() {
 		return -1

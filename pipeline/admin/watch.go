@@ -91,6 +91,9 @@ func workOf(s *engine.Snapshot) (lag int64, work bool) {
 // marks.
 func standstillError(s *engine.Snapshot, lag int64, still time.Duration, holds []engine.Hold) error {
 	text := fmt.Sprintf("pipeline %s: nothing finished for %v, %d in flight, lag %d", s.Pipeline, still.Round(time.Second), s.InFlight, lag)
+	if s.Source.InBytes {
+		text += " bytes"
+	}
 	if len(holds) == 0 {
 		return errors.New(text)
 	}

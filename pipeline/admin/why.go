@@ -73,9 +73,10 @@ type Hold struct {
 	Attempts     int    `json:"attempts,omitempty"` // the most; 0: without end
 	ErrorType    string `json:"error_type,omitempty"`
 	ErrorMessage string `json:"error_message,omitempty"`
-	AgeMs        int64  `json:"age_ms"` // since the record was made
-	Behind       int64  `json:"behind"` // records that its mark cannot pass either
-	Says         string `json:"says"`   // all of it in a line, for people; its wording may change
+	AgeMs        int64  `json:"age_ms"`                // since the record was made
+	Behind       int64  `json:"behind"`                // records that its mark cannot pass either
+	BehindUnit   string `json:"behind_unit,omitempty"` // bytes: behind counts them, from offset on; of files that are followed, where else it counts offsets
+	Says         string `json:"says"`                  // all of it in a line, for people; its wording may change
 }
 
 func holdOf(h engine.Hold) Hold {
@@ -87,6 +88,9 @@ func holdOf(h engine.Hold) Hold {
 	out.EqualCall, out.Batch, out.BatchMs = h.Joins, h.Batch, h.BatchSince.Milliseconds()
 	if h.Root != h.Position {
 		out.WaitsFor = h.Root.String()
+	}
+	if h.InBytes {
+		out.BehindUnit = "bytes"
 	}
 	if !h.Until.IsZero() {
 		out.Until = h.Until.UTC().Format(time.RFC3339)

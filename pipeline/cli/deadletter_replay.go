@@ -120,7 +120,7 @@ func redriveFile(ctx context.Context, g *globals, f *redriveFlags, screen *scree
 		return err
 	}
 	signals := catchSignals()
-	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true, notADaemon)
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, endsInTerminal, notADaemon)
 	if set == nil || err != nil {
 		return err
 	}

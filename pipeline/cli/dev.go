@@ -77,7 +77,7 @@ func (d *devSession) run(ctx context.Context, g *globals, files []string) error 
 
 func (d *devSession) runFiles(ctx context.Context, g *globals, log *event.Queue, files []string) error {
 	signals := catchSignals()
-	set, events, err := loadDaemon(ctx, g, log, files, signals, true)
+	set, events, err := loadDaemon(ctx, g, log, files, signals, endsInTerminal)
 	if set == nil || err != nil {
 		return err
 	}

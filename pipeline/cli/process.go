@@ -65,7 +65,8 @@ type standing struct {
 
 // signalled is which signals the process has got.
 type signalled struct {
-	signal   os.Signal // the first one
+	early    []os.Signal // that came while the files were loaded, and do not ask for the end; in the order in which they came
+	signal   os.Signal   // the first one
 	signalAt time.Time
 	forcedBy os.Signal   // the second one
 	dumping  atomic.Bool // what one has asked to be written is being written
@@ -96,11 +97,11 @@ func (p *process) run(ctx context.Context) int {
 		go func() { ends <- ending{m, m.runner.Run(of)} }()
 	}
 	p.commands.open(ctx)
-	go p.reloadWhenAsked(ctx)
 	watching, ended := make(chan struct{}), make(chan struct{})
 	defer close(ended)
 	go p.watch(ctx, watching)
 	p.supervisor.running()
+	go p.reloadWhenAsked(ctx) // behind that: what was asked for meanwhile is a reload that the supervisor is told of
 	go p.supervise(ended)
 
 	p.deadline = time.NewTimer(time.Hour)

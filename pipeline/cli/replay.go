@@ -112,7 +112,7 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 	}
 	signals := catchSignals()
 	g.repeatable = f.clock == "record"
-	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, endsInTerminal)
 	if set == nil || err != nil {
 		return err
 	}

@@ -90,13 +90,21 @@ func withLogQueue(w io.Writer, run func(log *event.Queue) error) error {
 }
 
 func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string, f runFlags, signals <-chan os.Signal) error {
-	set, events, err := loadDaemon(ctx, g, log, files, signals, false)
+	var early []os.Signal
+	set, events, err := loadDaemon(ctx, g, log, files, signals, func(s os.Signal) bool {
+		if asksToEnd(s, false) {
+			return true
+		}
+		early = append(early, s)
+		return false
+	})
 	if set == nil || err != nil {
 		return err
 	}
 	defer events.Close()
 	f.apply(set)
 	daemon := newDaemon(set, events, log, signals)
+	daemon.early = early // nothing is added any more: the files have been loaded
 	daemon.failFast = f.failFast
 	daemon.supervisor = newSupervisor(set.Process.Log.StatsEvery)
 	daemon.config.files = sourceFiles{g: g, files: files, flags: f}
@@ -115,10 +123,10 @@ func endedWith(code int) error {
 
 // loadDaemon loads files and reports all that is wrong with them. From then on what libraries log is of
 // the daemon's log. It gives no set and no error
-// when a signal came first: a file may be a pipe that nobody writes to. changes are to the options of the log.
-func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []string, signals <-chan os.Signal, terminal bool, changes ...func(*event.Options)) (*config.Set, *event.Emitter, error) {
+// when a signal that asks for the end, as asks says of each, came first: a file may be a pipe that nobody writes to. changes are to the options of the log.
+func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []string, signals <-chan os.Signal, asks func(os.Signal) bool, changes ...func(*event.Options)) (*config.Set, *event.Emitter, error) {
 	var loaded *config.Set
-	stopped, err := interrupted(ctx, signals, terminal, 0, func(context.Context) (err error) {
+	stopped, err := interruptedBy(ctx, signals, asks, 0, func(context.Context) (err error) {
 		loaded, err = g.load(files)
 		return err
 	})
@@ -198,6 +206,9 @@ func (p *process) start(ctx context.Context, set *config.Set) int {
 	p.config.begin(set)
 	announce(p.events, set)
 	tuneMemory(set)
+	for _, s := range p.early { // what was loaded may be older than what SIGHUP is about
+		p.handle(s, func() {})
+	}
 	logProblems(p.events, set.Warnings)
 	p.events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
 

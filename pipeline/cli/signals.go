@@ -38,6 +38,9 @@ func asksToEnd(s os.Signal, terminal bool) bool {
 	return s == syscall.SIGTERM || s == os.Interrupt || s == syscall.SIGHUP && terminal
 }
 
+// endsInTerminal is asksToEnd of what runs in a terminal.
+func endsInTerminal(s os.Signal) bool { return asksToEnd(s, true) }
+
 func (p *process) handle(s os.Signal, cancel func()) {
 	switch {
 	case s == syscall.SIGHUP && !p.terminal:
@@ -102,8 +105,14 @@ func (p *process) whileStarting(f func()) (done bool) {
 }
 
 // interrupted runs f with a ctx that the first signal that asks for the end cancels, and says
-// whether one came. It then waits for f as long as patience, or until a second signal.
+// whether one came. It then waits for f as long as patience, or until a second signal. Other
+// signals are lost.
 func interrupted(ctx context.Context, signals <-chan os.Signal, terminal bool, patience time.Duration, f func(context.Context) error) (bool, error) {
+	return interruptedBy(ctx, signals, func(s os.Signal) bool { return asksToEnd(s, terminal) }, patience, f)
+}
+
+// interruptedBy is interrupted with what says whether a signal asks for the end, which it is asked once of each.
+func interruptedBy(ctx context.Context, signals <-chan os.Signal, asks func(os.Signal) bool, patience time.Duration, f func(context.Context) error) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -119,7 +128,7 @@ func interrupted(ctx context.Context, signals <-chan os.Signal, terminal bool, p
 		case <-late:
 			return true, nil
 		case s := <-signals:
-			if !asksToEnd(s, terminal) {
+			if !asks(s) {
 				continue
 			}
 			if late != nil || patience == 0 {

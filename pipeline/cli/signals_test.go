@@ -106,6 +106,53 @@ log: {format: json}
 	}
 }
 
+// TestAReloadAskedForWhileLoading: what has been loaded may be older than what SIGHUP is about, so that it is done when the process runs.
+func TestAReloadAskedForWhileLoading(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write := func(name, text string) {
+		if err := os.WriteFile(at(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const text = `pipeline: p
+source:
+  tail: {files: [IN], position: STATE}
+sinks:
+  - file: {path: OUT}
+`
+	of := func(out string) string {
+		return strings.NewReplacer("IN", at("input.jsonl"), "STATE", at("state"), "OUT", at(out)).Replace(text)
+	}
+	write("input.jsonl", "{}\n")
+	write("next.yaml", of("second.jsonl"))
+	if err := syscall.Mkfifo(at("p.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := startCommand(t, nil, nil, "run", "--log-format", "json", at("p.yaml"))
+	pipe, err := os.OpenFile(at("p.yaml"), os.O_WRONLY, 0) // waits for the reader, which has caught its signals by then
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.signal(syscall.SIGHUP)
+	r.signal(syscall.SIGHUP) // one reload is enough for both
+	if err := os.Rename(at("next.yaml"), at("p.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipe.WriteString(of("first.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if err := pipe.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.read(`"event_name":"config.applied"`)
+	r.read(`"trigger":"sighup"`)
+	r.signal(syscall.SIGTERM)
+	if code := r.end(); code != exitDone {
+		t.Errorf("exit code %d\n%s", code, r.log.String())
+	}
+}
+
 // TestASignalWhileBuilding: nobody waits for what is built, and a signal that does not ask
 // for the end is no end of it.
 func TestASignalWhileBuilding(t *testing.T) {

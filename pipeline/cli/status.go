@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -105,8 +106,9 @@ type pipelineStatus struct {
 		Says string `json:"says"`
 	} `json:"stalled"`
 	Source struct {
-		Lag       *int64 `json:"lag_sum"` // nil: not known, or the source has none
-		Away      string `json:"away"`    // what does not answer; "": it is connected, or not known
+		Lag       *int64 `json:"lag_sum"`  // nil: not known, or the source has none
+		LagUnit   string `json:"lag_unit"` // "": records
+		Away      string `json:"away"`     // what does not answer; "": it is connected, or not known
 		AwaySince string `json:"away_since"`
 	} `json:"source"`
 }
@@ -159,7 +161,7 @@ func (v *statusView) printTable(all []pipelineStatus) error {
 		now[p.Pipeline] = p
 		lag := "-"
 		if p.Source.Lag != nil {
-			lag = fmt.Sprint(*p.Source.Lag)
+			lag = inACell(strings.TrimSpace(fmt.Sprint(*p.Source.Lag, " ", p.Source.LagUnit)))
 		}
 		up, rate := p.pace(v.before[p.Pipeline])
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t\n",

@@ -79,15 +79,17 @@ func TestStatusTable(t *testing.T) {
 			{"pipeline":"orders","state":"running","started":"2026-11-20T01:02:03.000Z","timestamp":"2026-11-20T01:03:43.000Z","records_in_total":1000,
 			 "records_out_total":900,"filtered_total":50,"rejected_total":7,"inflight":43,"backpressure":"high","bottleneck_step":"weather","source":{"connected":false,"lag_sum":812,"away":"asking broker a:9092: connection refused","away_since":"2026-11-20T01:03:40.000Z"},
 			 "stalled":[{"where":"dead_letter","says":"orders/3@9: dead_letter: attempt 9 of the write of its dead letter fails with no_space (writing x: no space left on device); no progress for 4 min 2 s"}]},
+			{"pipeline":"files","state":"running","timestamp":"2026-11-20T01:03:43.000Z","source":{"connected":true,"lag_sum":12345,"lag_unit":"bytes"}},
 			{"pipeline":"gone","state":"failed","error":"no broker","timestamp":"2026-11-20T01:03:43.000Z","source":{"connected":false}}],
 			"log":{"written_total":9,"dropped_total":1}}`)
 	}))
 	defer server.Close()
 	var out, errs bytes.Buffer
 	code := execute(t.Context(), []string{"status", "--addr", server.Listener.Addr().String()}, streams{strings.NewReader(""), &out, &errs}, catalog.Kinds())
-	want := `  PIPELINE    STATE     UP    IN  PER SECOND  OUT  FILTERED  REJECTED  IN FLIGHT  LAG      BOTTLENECK
-    orders  running  1m40s  1000        10.0  900        50         7         43  812  weather (high)
-      gone   failed      -     0           -    0         0         0          0    -               -
+	want := `  PIPELINE    STATE     UP    IN  PER SECOND  OUT  FILTERED  REJECTED  IN FLIGHT          LAG      BOTTLENECK
+    orders  running  1m40s  1000        10.0  900        50         7         43          812  weather (high)
+     files  running      -     0           -    0         0         0          0  12345 bytes               -
+      gone   failed      -     0           -    0         0         0          0            -               -
 orders: the source is not connected since 2026-11-20 01:03:40Z (asking broker a:9092: connection refused)
 orders: stalled: orders/3@9: dead_letter: attempt 9 of the write of its dead letter fails with no_space (writing x: no space left on device); no progress for 4 min 2 s
 gone: no broker

@@ -206,12 +206,18 @@ type statusLine struct {
 // say gives the line: whether it is ready, rates, lag and what is in flight, of all pipelines together.
 func (l *statusLine) say() string {
 	p := l.process
-	var in, out, inFlight, lag int64
-	known := false
+	var in, out, inFlight int64
+	var records, bytes int64 // the lag, which some sources count in bytes
+	inRecords, inBytes := false, false
 	for _, s := range askAll(p.pipelines, engine.Runner.Snapshot) {
 		in, out, inFlight = in+s.In, out+s.Out, inFlight+s.InFlight
-		if sum, _ := s.Source.Lag(); sum >= 0 {
-			lag, known = lag+sum, true
+		sum, _ := s.Source.Lag()
+		switch {
+		case sum < 0:
+		case s.Source.InBytes:
+			bytes, inBytes = bytes+sum, true
+		default:
+			records, inRecords = records+sum, true
 		}
 	}
 	text := "ready"
@@ -226,8 +232,11 @@ func (l *statusLine) say() string {
 	}
 	l.in, l.out, l.at = in, out, time.Now()
 	text += fmt.Sprintf("; %d read, %d in flight", in, inFlight)
-	if known {
-		text += fmt.Sprintf(", lag %d", lag)
+	if inRecords {
+		text += fmt.Sprintf(", lag %d", records)
+	}
+	if inBytes {
+		text += fmt.Sprintf(", lag %d bytes", bytes)
 	}
 	return text
 }

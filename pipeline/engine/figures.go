@@ -139,6 +139,7 @@ var PipelineFigures = join(
 			_, most := s.Source.Lag()
 			return known(most)
 		}},
+		{Event: "lag_unit", Admin: "source.lag_unit", Value: func(s *Snapshot) any { return lagUnit(s.Source.InBytes) }},
 	},
 )
 
@@ -159,6 +160,7 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 	{Event: "lag", Admin: "lag",
 		Metric: gauge("partition_lag_records", "Records between what is committed, or where reading began when nothing is, and the end of the partition; of a file that is followed, bytes."),
 		Value:  func(p *PartitionSnapshot) any { return known(p.Lag()) }},
+	{Event: "lag_unit", Admin: "lag_unit", Value: func(p *PartitionSnapshot) any { return lagUnit(p.InBytes) }},
 	{Event: "lag_held", Admin: "lag_held",
 		Metric: gauge("partition_lag_held_records", "Records of the lag that open transactions hold back from a reader of committed records."),
 		Value:  func(p *PartitionSnapshot) any { return p.Held }},

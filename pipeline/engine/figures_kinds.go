@@ -161,3 +161,11 @@ func text(s string) any {
 	}
 	return s
 }
+
+// lagUnit is what lag counts, where it is not records.
+func lagUnit(inBytes bool) any {
+	if inBytes {
+		return "bytes"
+	}
+	return nil
+}

@@ -69,6 +69,10 @@ type Hold struct {
 	// Behind is how many records of the lane stand behind Position, so that its mark cannot pass them either. In Where commit, and of a
 	// lane without a record under way, they are counted by offsets: gaps count as records.
 	Behind int64
+	// InBytes: Behind counts bytes, from Position to where the source has read: its offsets count them. Only where else it would count offsets.
+	InBytes bool
+
+	offsets int64 // from Position to where the source has read, until it is known what they count; 0: Behind was not counted by them
 }
 
 // String says it in one line. How long the record has been in flight comes first, where it is a second more than it has waited for
@@ -88,6 +92,8 @@ func (h Hold) String() string {
 	}
 	fmt.Fprintf(&b, ": %s", h.Why())
 	switch {
+	case h.Behind > 0 && h.InBytes:
+		fmt.Fprintf(&b, "; %d bytes behind it", h.Behind)
 	case h.Behind == 1:
 		b.WriteString("; 1 record behind it")
 	case h.Behind > 1:

@@ -226,6 +226,7 @@ var notMetrics = map[string]string{
 	"source.away": "text", "source.away_since": "stands beside the text; source_connected says that it is away",
 	"error": "text", "timestamp": "Prometheus has its own", "step_index": "says nothing in figures",
 	"generation": "of the group: source_generation", "source.lag_max": "the largest of partition_lag_records",
+	"source.lag_unit": "text", "lag_unit": "text",
 	"paused_by of partition": "pipeline_paused says it of the pipeline, and partition_paused that it is",
 	"queue_fill_max_ratio":   "of an interval", "created_total of sink": "a sink makes none",
 	"cache_hits_total of sink": "no sink has a cache", "cache_misses_total of sink": "no sink has a cache",

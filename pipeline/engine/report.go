@@ -186,7 +186,7 @@ func (p *shared) sourceFigures() pipeline.Report {
 		if !ok {
 			s = lanes[part.Topic+"/"+strconv.Itoa(int(part.Partition))] // or of a partition
 		}
-		part.Paused, part.Commanded = s.paused, s.commanded
+		part.Paused, part.Commanded, part.InBytes = s.paused, s.commanded, r.InBytes
 		if part.Oldest.IsZero() {
 			part.Oldest = s.oldest
 		}

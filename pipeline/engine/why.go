@@ -61,11 +61,28 @@ func (p *Pipeline) why(batches bool) []Hold {
 	for l, w := range f.lanes {
 		all = append(all, w.hold(l))
 	}
+	p.countBytes(all)
 	p.rejects().holds(all)
 	slices.SortFunc(all, func(a, b Hold) int {
 		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane))
 	})
 	return all
+}
+
+// countBytes says of holds whose Behind was counted by offsets that it counts bytes, where the offsets of the source do. It asks the
+// source for its figures, and only when there is such a hold.
+func (p *Pipeline) countBytes(all []Hold) {
+	asked, inBytes := false, false
+	for i := range all {
+		h := &all[i]
+		if h.offsets > 0 && !asked {
+			asked, inBytes = true, p.report().InBytes
+		}
+		if h.offsets > 0 && inBytes {
+			h.Behind, h.InBytes = h.offsets, true
+		}
+		h.offsets = 0
+	}
 }
 
 // whyLooks is how often all places are looked through, at most, while records move on.
@@ -135,6 +152,7 @@ func (l *lane) unmade(now time.Time) (h Hold, ok bool) {
 	h.Lane, h.Age = l.name, now.Sub(in.came)
 	h.Position = pipeline.Position{Topic: topic, Partition: int32(partition), Offset: in.marks.Next()}
 	h.Behind = max(l.read-h.Offset-1, 0)
+	h.offsets = l.read - h.Offset
 	return h, true
 }
 

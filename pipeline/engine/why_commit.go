@@ -37,6 +37,7 @@ func (c *committer) hold(l *lane, now time.Time) (h Hold, ok, alone bool) {
 	for pc := range l.ring.All() {
 		h.Behind += int64(pc.Size())
 	}
+	h.offsets = l.read - l.committed
 	if len(c.busy) > 0 {
 		h.State = "committing"
 		h.Attempt++

@@ -69,6 +69,28 @@ func TestWhyNamesACommitBesideAnOlderRecord(t *testing.T) {
 	}
 }
 
+// inBytes is a source whose offsets count bytes.
+type inBytes struct{ deaf }
+
+func (inBytes) Report() pipeline.Report { return pipeline.Report{InBytes: true} }
+
+// What is counted by offsets are bytes where these are.
+func TestWhyCountsBytesOfFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{Source: inBytes{deaf{&memory{lanes: 1, records: 20, batch: 5, endless: true}, 0}}}
+		o.Sinks = []Output{{Name: "out", Sink: &collect{}}}
+		o.Steps = []Step{{Name: "ask", Workers: 64, Wait: patiently(64), Stage: takesAndHangs(time.Second, 10)}}
+		got, _ := whatHolds(t, o, 5*time.Second+time.Millisecond)
+		want := []string{
+			"t/0@10: ask: attempt 1 of 5 has been under way for 5.0 s; 9 records behind it",
+			"t/0@0: commit: is done and has waited 4.0 s for the commit; 20 bytes behind it",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("Why says\n%q, want\n%q", got, want)
+		}
+	})
+}
+
 // So it is when the mark stands within its first piece, and goes on there: what is earned is committed from there too.
 func TestWhyNamesACommitWithinAPiece(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ func TestConsole(t *testing.T) {
 	p := e.Pipeline("flights")
 	e.Emit(ProcessStarted{ServiceVersion: "1.0", ConfigPath: "a b.yaml", Pipelines: 1}, "")
 	p.Emit(PipelineStats{State: "running", RecordsInTotal: 10000, RateIn: 1222.84, RecordsOutTotal: 2293, FilteredTotal: 7707, E2EP99Ms: 402.77, LagSum: 12}, "")
+	p.Emit(PipelineStats{State: "running", E2EP99Ms: math.NaN(), LagSum: 12, LagUnit: "bytes"}, "")
 	p.Emit(StepStats{Step: "weather", StepKind: "http", RecordsInTotal: 7, RecordsOutTotal: 7, QueueLen: 1, QueueCap: 4, BusyRatio: 0.94, LatP99Ms: 0.4}, "")
 	p.Emit(SinkStats{Sink: "out", SinkKind: "file", IntervalMs: 15000, RecordsInTotal: 7, RecordsOutTotal: 6, RejectedTotal: 1, Batches: 3, WriteP99Ms: 12400}, "")
 	p.Emit(ErrorStats{Step: "weather", ErrorType: "timeout", Count: 2, CountTotal: 9, SampleMessage: "calling"}, "")

@@ -11,6 +11,7 @@ type SourcePartitionStats struct {
 	OffsetFetched   int64  `json:"offset_fetched" unknown:"-1"`
 	OffsetHWM       int64  `json:"offset_hwm" unknown:"-1"`
 	Lag             int64  `json:"lag" unknown:"-1"`
+	LagUnit         string `json:"lag_unit" enum:"bytes" since:"1.1"`
 	LagHeld         int64  `json:"lag_held"`
 	LagAgeMs        int64  `json:"lag_age_ms" unknown:"-1"`
 	Uncommitted     int64  `json:"uncommitted" unknown:"-1"`
@@ -53,6 +54,7 @@ type PipelineStats struct {
 	E2EMaxMs         float64 `json:"e2e_max_ms"`
 	LagSum           int64   `json:"lag_sum" unknown:"-1"`
 	LagMax           int64   `json:"lag_max" unknown:"-1"`
+	LagUnit          string  `json:"lag_unit" enum:"bytes" since:"1.1"`
 	CommitAgeMaxMs   int64   `json:"commit_age_max_ms"`
 	OldestInflightMs int64   `json:"oldest_inflight_ms"`
 	PausedBy         string  `json:"paused_by" enum:"dead_letter_budget,command" since:"1.1"`

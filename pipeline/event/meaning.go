@@ -99,6 +99,7 @@ var meanings = map[string]string{
 	"lag":                  "records from the committed offset to the high watermark; absent: not known",
 	"lag_age_ms":           "age of the first record that is not committed, by its own time; 0: there is none; absent: not known",
 	"lag_held":             "those of the lag that open transactions hold back from a committed reader",
+	"lag_unit":             "what lag, and the offsets of a partition, count: bytes, of files that are followed; absent: records",
 	"lag_max":              "largest lag of a partition; absent: not known",
 	"lag_sum":              "lag of all partitions of this process; absent: not known",
 	"lat_max_ms":           "how long the step worked on a record, slowest of this interval",

@@ -15,7 +15,7 @@ func (p *plan) message(v reflect.Value, step string) string {
 	case PipelineStats:
 		return fmt.Sprintf("%s: %d in (%s), %d out (%s)%s, %d in flight%s%s", ev.State, ev.RecordsInTotal, rate(ev.RateIn),
 			ev.RecordsOutTotal, rate(ev.RateOut), outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
-			ev.Inflight, p99(ev.E2EP99Ms), lag(ev.LagSum))
+			ev.Inflight, p99(ev.E2EP99Ms), lag(ev.LagSum, ev.LagUnit))
 	case StepStats:
 		return fmt.Sprintf("%s: %d in (%s), %d out%s, queue %d/%d, busy %.0f %%, blocked %.0f %%%s", cmp.Or(ev.Step, step),
 			ev.RecordsInTotal, rate(ev.RateIn), ev.RecordsOutTotal, outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
@@ -26,7 +26,7 @@ func (p *plan) message(v reflect.Value, step string) string {
 	case ErrorStats:
 		return fmt.Sprintf("%s: %d errors %s, %d in total: %s", cmp.Or(ev.Step, step), ev.Count, token(ev.ErrorType), ev.CountTotal, ev.SampleMessage)
 	case SourcePartitionStats:
-		return fmt.Sprintf("%s/%d: committed %d, fetched %d%s%s", ev.Topic, ev.Partition, ev.OffsetCommitted, ev.OffsetFetched, lag(ev.Lag), heldBack(ev.LagHeld))
+		return fmt.Sprintf("%s/%d: committed %d, fetched %d%s%s", ev.Topic, ev.Partition, ev.OffsetCommitted, ev.OffsetFetched, lag(ev.Lag, ev.LagUnit), heldBack(ev.LagHeld))
 	case LogSuppressed:
 		of := ""
 		if ev.Step != "" {
@@ -69,11 +69,15 @@ func outcomes(created, filtered, rejected, abandoned int64) string {
 	return b.String()
 }
 
-func lag(n int64) string {
+// lag says how far behind a source is; unit is "" of records.
+func lag(n int64, unit string) string {
 	if n <= 0 {
 		return ""
 	}
-	return fmt.Sprintf(", lag %d", n)
+	if unit != "" {
+		unit = " " + unit
+	}
+	return fmt.Sprintf(", lag %d%s", n, unit)
 }
 
 func heldBack(n int64) string {

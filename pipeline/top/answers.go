@@ -86,6 +86,7 @@ type sourceAnswer struct {
 	Away       string            `json:"away"`
 	LagSum     *int64            `json:"lag_sum"`
 	LagMax     *int64            `json:"lag_max"`
+	LagUnit    string            `json:"lag_unit"`
 	Partitions []partitionAnswer `json:"partitions"`
 }
 
@@ -96,6 +97,7 @@ type partitionAnswer struct {
 	Committed   *int64 `json:"offset_committed"`
 	End         *int64 `json:"offset_hwm"`
 	Lag         *int64 `json:"lag"`
+	LagUnit     string `json:"lag_unit"`
 	AgeMs       *int64 `json:"lag_age_ms"`
 	CommitAgeMs *int64 `json:"commit_age_ms"`
 	Paused      bool   `json:"paused"`

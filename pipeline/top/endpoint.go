@@ -206,7 +206,7 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 	s := e.store
 	v := &Pipeline{
 		Name: a.Pipeline, State: a.State, Error: a.Error, At: now, Started: a.Started, Counts: a.counts(), Rate: noRates(),
-		E2E: a.E2E.latency(), Lag: Lag{orUnknown(a.Source.LagSum), orUnknown(a.Source.LagMax), -1}, InFlightBytes: a.InFlightBytes,
+		E2E: a.E2E.latency(), Lag: Lag{orUnknown(a.Source.LagSum), orUnknown(a.Source.LagMax), -1, a.Source.LagUnit}, InFlightBytes: a.InFlightBytes,
 		CommitAgeMs: a.CommitAgeMs, OldestMs: a.OldestMs, Backpressure: a.Backpressure, Bottleneck: a.Bottleneck, ConfigHash: e.hash,
 		PausedBy: a.PausedBy, PausedLanes: a.PausedLanes, Skipped: a.Skipped,
 	}
@@ -240,7 +240,7 @@ func (e *Endpoint) takePipeline(p *pipeline, a *pipelineAnswer, now time.Time) {
 		f := &a.Source.Partitions[i]
 		seen[partitionKey{f.Topic, f.Partition}] = true
 		s.putPartition(p, now, &Partition{
-			Topic: f.Topic, Partition: f.Partition, Committed: orUnknown(f.Committed), End: orUnknown(f.End), Lag: orUnknown(f.Lag),
+			Topic: f.Topic, Partition: f.Partition, Committed: orUnknown(f.Committed), End: orUnknown(f.End), Lag: orUnknown(f.Lag), LagUnit: f.LagUnit,
 			AgeMs: orUnknown(f.AgeMs), CommitAgeMs: orUnknown(f.CommitAgeMs), Generation: f.Generation, Paused: f.Paused, PausedBy: f.PausedBy, Instance: e.name,
 		})
 	}

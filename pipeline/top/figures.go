@@ -111,8 +111,9 @@ type Partition struct {
 	Partition   int64
 	Committed   int64
 	End         int64 // the high watermark
-	Lag         int64 // records; bytes of a file that is followed
-	AgeMs       int64 // of the first record that is not committed
+	Lag         int64
+	LagUnit     string // "bytes" of a file that is followed; "": records
+	AgeMs       int64  // of the first record that is not committed
 	CommitAgeMs int64
 	Generation  int64
 	Paused      bool
@@ -134,7 +135,8 @@ type ErrorCount struct {
 // A Lag is how far a pipeline is behind.
 type Lag struct {
 	Sum, Max int64
-	AgeMs    int64 // the most of all partitions
+	AgeMs    int64  // the most of all partitions
+	Unit     string // "bytes" of files that are followed; "": records
 }
 
 // A Pipeline is the figures of one.

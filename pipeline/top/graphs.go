@@ -44,6 +44,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 		p99                            = g.line()
 		stepIn, busy, fill, stepP99    = g.line(), g.line(), g.line(), g.line()
 	)
+	lagWords := short
 	shown := 0
 	for _, one := range s.instances {
 		if _, there := one.at(g.last, g.last, live); !there {
@@ -55,6 +56,9 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 		for _, p := range one.pipelines {
 			if p.name != pipelineName {
 				continue
+			}
+			if _, v := p.stats.last(g.last); v != nil && v.Lag.Unit == "bytes" {
+				lagWords = size
 			}
 			walk(&g, &p.stats, func(v *Pipeline) int64 { return v.IntervalMs }, []reading[Pipeline]{
 				{in, add, func(v *Pipeline) float64 { return v.Rate.In }},
@@ -78,7 +82,7 @@ func (s *Store) Graphs(of ViewOf, pipelineName, step string, columns int) (all [
 		}
 	}
 	all = []Graph{
-		graph("in", in, perSec), graph("out", out, perSec), graph("errors", failed, perSec), graph("lag", lag, short),
+		graph("in", in, perSec), graph("out", out, perSec), graph("errors", failed, perSec), graph("lag", lag, lagWords),
 		graph("in flight", inflight, short), graph("e2e p99", p99, span),
 	}
 	if step != "" {

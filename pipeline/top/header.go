@@ -131,7 +131,7 @@ func (d *drawing) rates() {
 	p := d.p
 	lag := ""
 	if p.Lag.Sum >= 0 {
-		lag = whole(p.Lag.Sum)
+		lag = p.Lag.text()
 		if p.Lag.AgeMs >= 0 {
 			lag += " (" + spanOf(p.Lag.AgeMs) + ")"
 		}

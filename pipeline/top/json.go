@@ -73,6 +73,7 @@ type pipelineJSON struct {
 	E2E           latencyJSON     `json:"e2e_ms"`
 	LagSum        *int64          `json:"lag_sum,omitempty"`
 	LagMax        *int64          `json:"lag_max,omitempty"`
+	LagUnit       string          `json:"lag_unit,omitempty"`
 	LagAgeMs      *int64          `json:"lag_age_ms,omitempty"`
 	CommitAgeMs   int64           `json:"commit_age_max_ms"`
 	OldestMs      int64           `json:"oldest_inflight_ms"`
@@ -110,6 +111,7 @@ type partitionJSON struct {
 	Committed   *int64 `json:"offset_committed,omitempty"`
 	End         *int64 `json:"offset_hwm,omitempty"`
 	Lag         *int64 `json:"lag,omitempty"`
+	LagUnit     string `json:"lag_unit,omitempty"`
 	AgeMs       *int64 `json:"lag_age_ms,omitempty"`
 	CommitAgeMs *int64 `json:"commit_age_ms,omitempty"`
 	Paused      bool   `json:"paused"`
@@ -184,7 +186,7 @@ func WriteJSON(w io.Writer, v *View) error {
 func pipelineObject(p *Pipeline) pipelineJSON {
 	j := pipelineJSON{
 		Pipeline: p.Name, State: p.State, States: p.States, Instances: p.Of, Mean: p.Mean, Error: p.Error, countsJSON: countsOf(&p.Counts, p.Rate),
-		IntervalMs: p.IntervalMs, E2E: latencyOf(p.E2E), LagSum: anInt(p.Lag.Sum), LagMax: anInt(p.Lag.Max), LagAgeMs: anInt(p.Lag.AgeMs),
+		IntervalMs: p.IntervalMs, E2E: latencyOf(p.E2E), LagSum: anInt(p.Lag.Sum), LagMax: anInt(p.Lag.Max), LagUnit: p.Lag.Unit, LagAgeMs: anInt(p.Lag.AgeMs),
 		CommitAgeMs: p.CommitAgeMs, OldestMs: p.OldestMs, InFlightBytes: p.InFlightBytes, Backpressure: p.Backpressure, Bottleneck: p.Bottleneck,
 		PausedBy: p.PausedBy, PausedLanes: p.PausedLanes, Skipped: p.Skipped,
 		Steps: []stepJSON{},
@@ -202,7 +204,7 @@ func pipelineObject(p *Pipeline) pipelineJSON {
 		})
 	}
 	for _, f := range p.Partitions {
-		j.Partitions = append(j.Partitions, partitionJSON{f.Topic, f.Partition, anInt(f.Committed), anInt(f.End), anInt(f.Lag), anInt(f.AgeMs), anInt(f.CommitAgeMs), f.Paused, f.PausedBy, f.Instance})
+		j.Partitions = append(j.Partitions, partitionJSON{f.Topic, f.Partition, anInt(f.Committed), anInt(f.End), anInt(f.Lag), f.LagUnit, anInt(f.AgeMs), anInt(f.CommitAgeMs), f.Paused, f.PausedBy, f.Instance})
 	}
 	for _, e := range p.Errors {
 		one := errorJSON{Step: e.Step, Type: e.Type, Total: e.Total, Rate: aFloat(e.Rate), Sample: e.Sample, Topic: e.Topic}

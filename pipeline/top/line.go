@@ -94,7 +94,7 @@ func statsOf(e *event.PipelineStats, env *envelope) *Pipeline {
 			e.ErrorsTotal, e.RetriesTotal, e.Inflight},
 		Rate:          Rates{e.RateIn, e.RateOut, perSecond(e.Errors, seconds), perSecond(e.Rejected, seconds)},
 		E2E:           Latency{e.E2EP50Ms, e.E2EP95Ms, e.E2EP99Ms, e.E2EMaxMs},
-		Lag:           Lag{e.LagSum, e.LagMax, -1},
+		Lag:           Lag{e.LagSum, e.LagMax, -1, e.LagUnit},
 		InFlightBytes: e.InflightBytes, CommitAgeMs: e.CommitAgeMaxMs, OldestMs: e.OldestInflightMs,
 		Backpressure: e.Backpressure, Bottleneck: e.BottleneckStep, ConfigHash: e.ConfigHash,
 		PausedBy: e.PausedBy, PausedLanes: e.PausedLanes, Skipped: e.Skipped,
@@ -146,7 +146,7 @@ func perSecond(n int64, seconds float64) float64 {
 
 func partitionOf(e *event.SourcePartitionStats, instance string) *Partition {
 	return &Partition{
-		Topic: e.Topic, Partition: e.Partition, Committed: e.OffsetCommitted, End: e.OffsetHWM, Lag: e.Lag, AgeMs: e.LagAgeMs,
+		Topic: e.Topic, Partition: e.Partition, Committed: e.OffsetCommitted, End: e.OffsetHWM, Lag: e.Lag, LagUnit: e.LagUnit, AgeMs: e.LagAgeMs,
 		CommitAgeMs: e.CommitAgeMs, Generation: e.Generation, Paused: e.Paused, PausedBy: e.PausedBy, Instance: instance,
 	}
 }

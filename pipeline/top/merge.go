@@ -24,7 +24,7 @@ func (p *Pipeline) join(o *Pipeline) {
 	p.Counts.add(o.Counts)
 	p.Rate.add(o.Rate)
 	p.E2E.worst(o.E2E)
-	p.Lag = Lag{sumKnown(p.Lag.Sum, o.Lag.Sum), max(p.Lag.Max, o.Lag.Max), max(p.Lag.AgeMs, o.Lag.AgeMs)}
+	p.Lag = Lag{sumKnown(p.Lag.Sum, o.Lag.Sum), max(p.Lag.Max, o.Lag.Max), max(p.Lag.AgeMs, o.Lag.AgeMs), cmp.Or(p.Lag.Unit, o.Lag.Unit)}
 	p.InFlightBytes += o.InFlightBytes
 	p.CommitAgeMs, p.OldestMs = max(p.CommitAgeMs, o.CommitAgeMs), max(p.OldestMs, o.OldestMs)
 	p.IntervalMs = max(p.IntervalMs, o.IntervalMs)

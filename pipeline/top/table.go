@@ -72,7 +72,7 @@ func writePipeline(out io.Writer, v *View, p *Pipeline) {
 		pressure = unknown
 	}
 	fmt.Fprintf(out, "end to end p50 %s, p95 %s, p99 %s; lag %s, %s old; oldest in flight %s; commit age %s; back pressure %s\n", span(p.E2E.P50), span(p.E2E.P95),
-		span(p.E2E.P99), plainOr(p.Lag.Sum), spanOf(p.Lag.AgeMs), spanOf(p.OldestMs), spanOf(p.CommitAgeMs), pressure)
+		span(p.E2E.P99), plainOr(p.Lag.Sum)+unitOf(p.Lag.Unit), spanOf(p.Lag.AgeMs), spanOf(p.OldestMs), spanOf(p.CommitAgeMs), pressure)
 	if p.PausedLanes > 0 || p.Skipped > 0 {
 		fmt.Fprintf(out, "paused lanes %d, keys that are skipped %d\n", p.PausedLanes, p.Skipped)
 	}
@@ -113,7 +113,7 @@ func writePartitions(out io.Writer, p *Pipeline) {
 		if f.Paused {
 			paused = "paused"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", clean(place(f.Topic, f.Partition)), plainOr(f.Lag), spanOf(f.AgeMs), plainOr(f.Committed), plainOr(f.End),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", clean(place(f.Topic, f.Partition)), plainOr(f.Lag)+unitOf(f.LagUnit), spanOf(f.AgeMs), plainOr(f.Committed), plainOr(f.End),
 			spanOf(f.CommitAgeMs), paused, clean(f.Instance))
 	}
 	_ = t.Flush()
@@ -141,6 +141,14 @@ func plainOr(n int64) string {
 		return unknown
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// unitOf is what stands behind a number of a unit; "" behind one of records.
+func unitOf(unit string) string {
+	if unit == "" {
+		return ""
+	}
+	return " " + clean(unit)
 }
 
 // clean makes a text of others harmless, in one line.

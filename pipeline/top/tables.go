@@ -162,14 +162,17 @@ func (d *drawing) partitionRows() tabRows {
 	if len(all) == 0 {
 		return d.said("no partitions: none is assigned, the source has none, or the log has not told yet (every log.partitions_every)")
 	}
-	topic, largest, several := 0, int64(0), false
+	topic, largest, several, lag := 0, int64(0), false, "LAG"
 	for i := range all {
+		if all[i].LagUnit != "" {
+			lag = "LAG " + strings.ToUpper(cut(clean(all[i].LagUnit), 6))
+		}
 		topic, largest = max(topic, widthOf(all[i].Topic)), max(largest, all[i].Partition)
 		several = several || all[i].Instance != all[0].Instance
 	}
 	name := min(max(topic+1+len(strconv.FormatInt(largest, 10)), len("TOPIC/PARTITION")), max(d.s.Width-52, 16))
 	return tabRows{
-		heads: head(fit("TOPIC/PARTITION", name) + pad("LAG", 12) + pad("AGE", 8) + pad("COMMITTED", 15) + pad("COMMIT AGE", 12) + "  "),
+		heads: head(fit("TOPIC/PARTITION", name) + pad(lag, 12) + pad("AGE", 8) + pad("COMMITTED", 15) + pad("COMMIT AGE", 12) + "  "),
 		n:     len(all),
 		row: func(i int) []item {
 			p := &all[i]

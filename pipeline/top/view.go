@@ -161,7 +161,7 @@ func (p *pipeline) at(in *instance, t, clock time.Time) *Pipeline {
 	if stats == nil && !(over && p.ended != nil) {
 		return nil
 	}
-	now := Pipeline{Name: p.name, Rate: noRates(), E2E: noLatency(), Lag: Lag{-1, -1, -1}}
+	now := Pipeline{Name: p.name, Rate: noRates(), E2E: noLatency(), Lag: Lag{-1, -1, -1, ""}}
 	if stats != nil {
 		now = *stats
 	}

@@ -79,6 +79,35 @@ func shortWhole(n int64) string {
 	return short(float64(n))
 }
 
+// text says how much it is.
+func (l Lag) text() string {
+	if l.Unit == "bytes" {
+		return size(float64(l.Sum))
+	}
+	return whole(l.Sum) + unitOf(l.Unit)
+}
+
+// size writes a number of bytes: 12.3 kB.
+func size(f float64) string {
+	if math.IsNaN(f) {
+		return unknown
+	}
+	for _, unit := range []string{"B", "kB", "MB", "GB"} {
+		if f < 999.5 { // else it would be written with four places
+			return sizeIn(f, unit)
+		}
+		f /= 1e3
+	}
+	return sizeIn(f, "TB")
+}
+
+func sizeIn(f float64, unit string) string {
+	if unit == "B" || f >= 99.95 {
+		return strconv.FormatFloat(f, 'f', 0, 64) + " " + unit
+	}
+	return strconv.FormatFloat(f, 'f', 1, 64) + " " + unit
+}
+
 // perSec writes a rate.
 func perSec(f float64) string {
 	if math.IsNaN(f) {

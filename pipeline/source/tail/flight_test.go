@@ -78,6 +78,9 @@ func TestRest(t *testing.T) {
 				r.start()
 			}
 			r.pass(time.Minute)
+			if !r.src.Report().InBytes {
+				t.Error("lag is of bytes, and is not said to be")
+			}
 			if n := len(r.src.Report().Partitions); n != 1 {
 				r.Errorf("%d partitions while it grows", n)
 			}

@@ -148,7 +148,7 @@ func (t *Source) Close(context.Context) error {
 func (t *Source) Report() pipeline.Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	rep := pipeline.Report{Connected: t.open}
+	rep := pipeline.Report{Connected: t.open, InBytes: true}
 	for _, f := range t.files {
 		if !f.begun && f.end <= f.committed {
 			continue

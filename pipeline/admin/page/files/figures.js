@@ -1,6 +1,8 @@
 // What is shown of a pipeline is worked out here, of the frames that the process sends each second: it sends totals, and a
 // rate is what they have grown by in the last seconds.
 
+import { lagIn } from './words.js';
+
 const windowMs = 5000;
 
 /** Frames keeps those of the last seconds. */
@@ -83,7 +85,7 @@ function stateOf(v) {
   const still = v.rateIn === 0 && v.rateOut === 0 && v.rateFiltered === 0 && v.rateRejected === 0;
   if (v.rateIn === undefined) return is('good', 'running');
   if (still && v.inflight > 0) return is('waiting', 'waiting', `Nothing has ended in the last ${Math.round(v.seconds)} s, and ${v.inflight} records are in flight.`);
-  if (still && v.lag > 0) return is('waiting', 'waiting', `Nothing is read, and the lag is ${v.lag}.`);
+  if (still && v.lag > 0) return is('waiting', 'waiting', `Nothing is read, and the lag is ${lagIn(v.source.lag_unit)(v.lag)}.`);
   if (still) return is('idle', 'idle', 'There is nothing to read.');
   return is('good', 'running');
 }

@@ -2,7 +2,7 @@
 // top of them, so that it can be reached by keys and holds text as other text.
 
 import { $, h, say, set, svg } from './dom.js';
-import { count, lasting, percent, rate, took, unknown } from './words.js';
+import { count, lagIn, lasting, percent, rate, took, unknown } from './words.js';
 
 const narrow = 720; // below this many pixels records go down and not to the right
 const smallest = 0.8; // a graph is made smaller to fit, but not smaller than this: then it has further rows
@@ -131,7 +131,7 @@ function markedSource(view) {
 
 function fillSource(rates, more, waits, mark, view) {
   say(rates, `${rate(view.rateIn)} /s`);
-  say(more, view.lag === undefined ? 'no lag known' : `lag ${count(view.lag)}` + (view.lagAge > 0 ? ` · ${lasting(view.lagAge)}` : ''));
+  say(more, view.lag === undefined ? 'no lag known' : `lag ${lagIn(view.source.lag_unit)(view.lag)}` + (view.lagAge > 0 ? ` · ${lasting(view.lagAge)}` : ''));
   say(waits, view.partitions.length ? `${view.partitions.length} partition${view.partitions.length === 1 ? '' : 's'}` : '');
   say(mark, markedSource(view));
 }

@@ -8,7 +8,7 @@ import { draw, wanted } from './graph.js';
 import * as log from './log.js';
 import * as panel from './panel.js';
 import * as views from './views.js';
-import { clock, count, rate, took, utc } from './words.js';
+import { clock, lagSeries, rate, took, utc } from './words.js';
 
 const frames = new Frames();
 let version = {}, shape, shapeOf, hour = new Hour(), failed = [], chosen = '', node;
@@ -57,7 +57,7 @@ function openPanel(id, by) {
   node = shape?.nodes.find(n => n.id === id);
   if (!node) return;
   panel.open(node, by);
-  panel.show(node, hour, failed);
+  panel.show(node, hour, failed, unit());
   show();
 }
 
@@ -117,18 +117,20 @@ function ask(view) {
   }
 }
 
-const charts = [
-  ['records a second', { rate_in: 'in', rate_out: 'out' }, rate], ['lag', { lag: 'records' }, count],
+const unit = () => frames.of(chosen)?.source.lag_unit;
+
+const charts = () => [
+  ['records a second', { rate_in: 'in', rate_out: 'out' }, rate], ['lag', ...lagSeries(unit())],
   ['end to end', { e2e_p50_ms: 'p50', e2e_p95_ms: 'p95', e2e_p99_ms: 'p99' }, took], ['errors a second', { rate_errors: 'attempts', rate_rejected: 'rejected' }, rate],
 ];
 
 function drawHour() {
-  const drawings = charts.map(([title, names, shown]) => {
+  const drawings = charts().map(([title, names, shown]) => {
     const series = hour.series('', names);
     return series && chart({ title, at: hour.at, series, shown });
   }).filter(Boolean);
   if (drawings.length) $('charts').replaceChildren(...drawings);
-  if (node) panel.show(node, hour, failed);
+  if (node) panel.show(node, hour, failed, unit());
 }
 
 let last; // when the last frame came

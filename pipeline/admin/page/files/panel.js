@@ -4,7 +4,7 @@ import { $, h } from './dom.js';
 import { chart } from './charts.js';
 import { nameOf } from './graph.js';
 import { errors } from './views.js';
-import { count, percent, rate, took } from './words.js';
+import { count, lagSeries, percent, rate, took } from './words.js';
 
 let opener; // where the focus goes back to
 
@@ -23,10 +23,11 @@ export function close() {
   opener = undefined;
 }
 
+const lagChart = unit => ['', 'lag', ...lagSeries(unit)];
 const share = v => percent(v);
 const charts = {
   source: [
-    ['', 'records a second', { rate_in: 'in', rate_out: 'out' }, rate], ['', 'lag', { lag: 'records' }, count],
+    ['', 'records a second', { rate_in: 'in', rate_out: 'out' }, rate], lagChart,
     ['', 'behind', { lag_age_ms: 'by' }, took],
   ],
   step: [
@@ -41,9 +42,9 @@ const charts = {
 };
 charts.dead_letter = charts.sink;
 
-/** show fills the panel. It is called with each new point of the history. */
-export function show(node, hour, failed) {
-  const drawings = charts[node.role].map(([whose, title, names, shown, most]) => {
+/** show fills the panel; unit is what lag counts. It is called with each new point of the history. */
+export function show(node, hour, failed, unit) {
+  const drawings = charts[node.role].map(c => c === lagChart ? lagChart(unit) : c).map(([whose, title, names, shown, most]) => {
     const series = hour.series(whose && node.id, names);
     return series && chart({ title, at: hour.at, series, shown, most });
   }).filter(Boolean);

@@ -2,7 +2,7 @@
 
 import { $, h, say, set, sync, table } from './dom.js';
 import { marked, nameOf, queue } from './graph.js';
-import { clock, count, lasting, percent, rate, took, unknown, utc } from './words.js';
+import { clock, count, lagIn, lasting, percent, rate, took, unknown, utc } from './words.js';
 
 /** head shows how the pipeline and the process are. */
 export function head(view, version, several) {
@@ -41,7 +41,7 @@ export function tiles(v) {
   const all = [
     ['in', rate(v.rateIn) + ' /s', `${count(v.records_in_total)} in all`],
     ['out', rate(v.rateOut) + ' /s', `${count(v.records_out_total)} in all`],
-    ['lag', v.lag === undefined ? unknown : count(v.lag), v.lagAge > 0 ? `${lasting(v.lagAge)} behind` : v.lag === 0 ? 'nothing behind' : 'age not known'],
+    ['lag', v.lag === undefined ? unknown : lagIn(v.source.lag_unit)(v.lag), v.lagAge > 0 ? `${lasting(v.lagAge)} behind` : v.lag === 0 ? 'nothing behind' : 'age not known'],
     ['end to end, p99', took(v.e2e.p99), `p50 ${took(v.e2e.p50)}, p95 ${took(v.e2e.p95)}`.replaceAll(/(?<!,) /g, '\u00a0')],
     ['in flight', count(v.inflight), `oldest ${v.inflight > 0 ? took(v.oldest_inflight_ms) : unknown}`],
     ['errors', rate(v.rateErrors) + ' /s', `${count(v.errors_total)} in all`],
@@ -96,12 +96,12 @@ export function partitions(v) {
   const all = v.partitions.toSorted((a, b) => (b.lag ?? -1) - (a.lag ?? -1) || a.topic.localeCompare(b.topic) || a.partition - b.partition);
   table($('partitions'), [
     { head: 'partition', text: p => `${p.topic}/${p.partition}` },
-    { head: 'lag', as: n, text: p => count(p.lag) },
+    { head: 'lag', as: n, text: p => lagIn(p.lag_unit)(p.lag) },
     { head: 'behind', as: n, title: 'how old the first record is that is not committed', text: p => p.lag_age_ms > 0 ? lasting(p.lag_age_ms) : p.lag_age_ms === 0 ? '0 s' : unknown },
     { head: 'committed', as: n, text: p => count(p.offset_committed) },
     { head: 'fetched', as: n, text: p => count(p.offset_fetched) },
     { head: 'end', as: n, text: p => count(p.offset_hwm) },
-    { head: 'uncommitted', as: n, text: p => count(p.uncommitted) },
+    { head: 'uncommitted', as: n, text: p => lagIn(p.lag_unit)(p.uncommitted) },
     { head: 'committed ago', as: n, text: p => lasting(p.commit_age_ms) },
     { head: 'note', text: p => [p.paused_by === 'command' ? 'paused by a command' : p.paused ? 'held back: too much of it waits' : '', p.lag_held > 0 ? `${count(p.lag_held)} held by transactions` : ''].filter(Boolean).join('; ') },
   ], all.slice(0, mostRows), p => `${p.topic}/${p.partition}`);

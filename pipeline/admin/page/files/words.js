@@ -11,6 +11,23 @@ export function count(n) {
   return grouped.format(n);
 }
 
+/** size writes a number of bytes. */
+export function size(n) {
+  if (!Number.isFinite(n)) return unknown;
+  let unit = 'B';
+  for (const next of ['kB', 'MB', 'GB', 'TB']) {
+    if (n < 999.5) break; // else it would be written with four places
+    [n, unit] = [n / 1000, next];
+  }
+  return (unit === 'B' || n >= 99.95 ? n.toFixed(0) : n.toFixed(1)) + ' ' + unit;
+}
+
+/** lagIn gives how a lag is written: in bytes of files that are followed, else in records. */
+export const lagIn = unit => unit === 'bytes' ? size : count;
+
+/** lagSeries is the series of a chart of lag, and how its values are written. */
+export const lagSeries = unit => [{ lag: unit === 'bytes' ? unit : 'records' }, lagIn(unit)];
+
 export function rate(n) {
   if (!Number.isFinite(n)) return unknown;
   if (n === 0) return '0';

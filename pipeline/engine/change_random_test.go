@@ -96,13 +96,19 @@ func (w *world) change(p *Pipeline, over <-chan struct{}) {
 
 // TestRandomChanges: what TestRandom checks holds when what records pass is replaced again and again, and seeds are told.
 func TestRandomChanges(t *testing.T) {
+	held := 0
 	for seed := uint64(1000); seed < 1000+uint64(*runsFlag); seed++ {
 		if r := rand.New(rand.NewPCG(seed, 4)); r.IntN(2) == 0 {
 			continue
 		}
-		if randomRun(t, seed); t.Failed() {
+		var run *world
+		if randomRun(t, seed, func(w *world) { run = w }); t.Failed() {
 			return
 		}
+		held += run.breaks.held
+	}
+	if *runsFlag >= 40 && held == 0 {
+		t.Error("no change took away a sink that held what it could not store")
 	}
 }
 

@@ -27,8 +27,8 @@ func (w *world) drawChanges(r *rand.Rand) {
 		if r.IntN(3) == 0 {
 			parts.Steps = w.o.Steps
 		}
+		parts.Sinks = slices.Clone(w.o.Sinks)
 		if r.IntN(2) == 0 { // the same components, and other sinks before them
-			parts.Sinks = slices.Clone(w.o.Sinks)
 			for i := range parts.Sinks {
 				parts.Sinks[i].Sink, parts.Sinks[i].Linger = &handedTo{w.outs[i]}, 0
 			}
@@ -51,6 +51,7 @@ func (h *handedTo) Close(context.Context) error { return nil }
 // change replaces what records pass, again and again, until the run is over.
 func (w *world) change(p *Pipeline, over <-chan struct{}) {
 	r := rand.New(rand.NewPCG(w.seed, 5))
+	defer w.breaks.mend()
 	for _, parts := range w.changes {
 		select {
 		case <-over:
@@ -70,6 +71,7 @@ func (w *world) change(p *Pipeline, over <-chan struct{}) {
 			return
 		}
 		if s := p.Snapshot(); s.InFlight != 0 {
+			w.breaks.held++
 			w.atRestOnlyWithParted(p, c)
 		}
 		time.Sleep(time.Duration(r.IntN(50)) * time.Millisecond)
@@ -77,6 +79,9 @@ func (w *world) change(p *Pipeline, over <-chan struct{}) {
 		if r.IntN(4) == 0 {
 			c.Cancel()
 			continue
+		}
+		if w.breaks.on {
+			w.breaks.draw(3)
 		}
 		c.Commit()
 		for _, old := range before.Steps {
@@ -91,13 +96,19 @@ func (w *world) change(p *Pipeline, over <-chan struct{}) {
 
 // TestRandomChanges: what TestRandom checks holds when what records pass is replaced again and again, and seeds are told.
 func TestRandomChanges(t *testing.T) {
+	held := 0
 	for seed := uint64(1000); seed < 1000+uint64(*runsFlag); seed++ {
 		if r := rand.New(rand.NewPCG(seed, 4)); r.IntN(2) == 0 {
 			continue
 		}
-		if randomRun(t, seed); t.Failed() {
+		var run *world
+		if randomRun(t, seed, func(w *world) { run = w }); t.Failed() {
 			return
 		}
+		held += run.breaks.held
+	}
+	if *runsFlag >= 40 && held == 0 {
+		t.Error("no change took away a sink that held what it could not store")
 	}
 }
 

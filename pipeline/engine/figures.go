@@ -74,7 +74,7 @@ var PipelineFigures = join(
 	rateFigures(func(s *Snapshot) *Counts { return &s.Counts }),
 	[]Figure[Snapshot]{
 		{Event: "inflight_bytes", Admin: "inflight_bytes",
-			Metric: gauge("pipeline_inflight_bytes", "What the records under way hold of the budget of bytes."),
+			Metric: gauge("pipeline_inflight_bytes", "What the pipeline holds of the budget of bytes: its records under way, what its components keep, and memory kept for the next records, which is some MiB when nothing is under way."),
 			Value:  func(s *Snapshot) any { return s.InFlightBytes }},
 		{During: "bytes_in", Admin: "bytes_in_total",
 			Metric: counter("pipeline_in_bytes_total", "Bytes of the records that were read."),

@@ -175,7 +175,7 @@ func (r *rest) isParted(p *Pipeline) bool {
 		}
 	}
 	sum := int64(0)
-	seen := map[*track]bool{} // records that several sinks hold count once
+	seen := map[any]bool{} // records that several sinks hold count once, and so do the parts of a group that have failed
 	for _, s := range c.allSinks() {
 		n := s.meter.read().InFlight
 		if n != 0 && !held[s] {
@@ -211,8 +211,9 @@ func (l *lane) shares(recs []item) bool {
 	return slices.ContainsFunc(recs, func(it item) bool { return it.origin != nil || it.refs > 0 })
 }
 
-// distinct counts records in flight that were not seen yet, as the pipeline counts them.
-func (l *lane) distinct(recs []item, seen map[*track]bool) (n int64) {
+// distinct counts records in flight that were not seen yet, tracks and groups, as the pipeline counts them: parts that have failed are in flight until
+// all parts of their group are done, and then until the letter of the group is.
+func (l *lane) distinct(recs []item, seen map[any]bool) (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, it := range recs {
@@ -222,8 +223,14 @@ func (l *lane) distinct(recs []item, seen map[*track]bool) (n int64) {
 		}
 		switch {
 		case l.frozen || seen[t]:
-		case it.dead && it.split != nil: // it stands for all parts that have failed
-			n += int64(it.split.failed)
+		case it.split != nil:
+			if g := it.split; !seen[g] {
+				n += int64(g.failed)
+				seen[g] = true
+			}
+			if !it.dead && !t.hasLetter { // else it is among those that have failed
+				n++
+			}
 		default:
 			n++
 		}

@@ -72,6 +72,7 @@ type world struct {
 	steers  bool // somebody pauses, skips and changes workers meanwhile
 	desks   []*desk
 	changes []Parts // what it goes on with, one after the other
+	breaks  breaks  // sinks that store nothing for a while
 	traced  *tracer // nil: records are not traced
 	taps    []*Tap
 }
@@ -97,6 +98,9 @@ func randomRun(t *testing.T, seed uint64, with ...func(*world)) {
 		w.build()
 		for _, add := range with {
 			add(w)
+		}
+		if len(w.changes) > 0 {
+			w.breakSinks()
 		}
 		if testing.Verbose() {
 			fmt.Fprintln(os.Stderr, "seed", seed)
@@ -499,6 +503,11 @@ func (w *world) check(p *Pipeline, err error, ended map[int]bool) {
 	if err == nil && len(ended) == 0 {
 		if records, bytes := p.budget.Use(); records != 0 || bytes != 0 {
 			t.Errorf("%d records and %d bytes of the budget are still in use", records, bytes)
+		}
+		for _, l := range w.src.open { // the budget has forgotten the pipeline by now, but not what its lanes had
+			if l.records != 0 || l.bytes != 0 || l.charges != 0 {
+				t.Errorf("lane %s still has %d records, %d bytes and %d charges", l.name, l.records, l.bytes, l.charges)
+			}
 		}
 		if w.src.freed != w.src.given {
 			t.Errorf("%d batches freed of %d", w.src.freed, w.src.given)

@@ -19,12 +19,12 @@ func (s *sink) forgetLane(l *lane) {
 	if q == nil {
 		return
 	}
-	left := q.takeParked()
-	s.abandon(l, append(left, q.drop()...))
 	q.mu.Lock()
-	q.closed = true
+	q.closed = true // first: a writer that is parked behind takeParked would keep its batch for ever
 	tell := !q.call
 	q.mu.Unlock()
+	left := q.takeParked()
+	s.abandon(l, append(left, q.drop()...))
 	if tell {
 		q.tellLaneEnded()
 	}

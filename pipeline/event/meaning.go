@@ -92,7 +92,7 @@ var meanings = map[string]string{
 	"held_back":            "records beyond the queue's places: of lanes that are held back at their source because of the step, and the rest of a batch",
 	"inflight":             "records without an outcome, now: of a pipeline those that were read, of a step or sink those in it",
 	"inflight_at_revoke":   "records in flight when the partitions went",
-	"inflight_bytes":       "bytes charged to the budget, now",
+	"inflight_bytes":       "bytes charged to the budget, now: of what was read and is not done with, of what components hold, and of memory that is kept for the next records, some MiB when idle",
 	"interval_ms":          "length of the interval that the counts are of",
 	"key_hash":             "hash of the record's key: equal keys, equal hashes; missing where dead_letter redacts keys",
 	"trace_id":             "the trace that a record is in, when it is traced (docs/traces.md)",

@@ -123,7 +123,7 @@ func TestCommitsThatFailAreTriedLessOften(t *testing.T) {
 				within(time.Minute, int64(time.Minute/interval)-1, int64(time.Minute/interval))
 				works.Store(true)
 				time.Sleep(interval)
-				within(time.Minute, int64(time.Minute/every)*8/10, int64(time.Minute/every)+1)
+				within(time.Minute, int64(time.Minute/every)*6/10, int64(time.Minute/every)+1) // an interval begins with a record, which may be 10 ms off
 				cancel()
 				if err := <-done; err != nil {
 					t.Fatal(err)

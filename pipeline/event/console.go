@@ -11,8 +11,8 @@ import (
 )
 
 // ConsoleFor says how lines for f should look. format is "json", "console", or
-// "auto" (and ""): console on a terminal, unless systemd's journal or Kubernetes
-// reads along. Colour needs a terminal, and NO_COLOR unset or empty.
+// "auto" (and ""): console on a terminal, unless Kubernetes reads along. What systemd's journal reads is no
+// terminal; JOURNAL_STREAM says nothing of one, as each terminal of a desktop may have inherited it. Colour needs a terminal, and NO_COLOR unset or empty.
 func ConsoleFor(format string, f *os.File) (console, color bool) {
 	terminal := isTerminal(f)
 	switch format {
@@ -20,7 +20,7 @@ func ConsoleFor(format string, f *os.File) (console, color bool) {
 		return false, false
 	case "console":
 	default:
-		if !terminal || os.Getenv("JOURNAL_STREAM") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
+		if !terminal || os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
 			return false, false
 		}
 	}

@@ -61,7 +61,7 @@ func TestConsoleFor(t *testing.T) {
 		{"auto", terminal, "NO_COLOR=1", true, false},
 		{"auto", terminal, "NO_COLOR=", true, true},
 		{"auto", terminal, "TERM=dumb", true, false},
-		{"auto", terminal, "JOURNAL_STREAM=8:1", false, false},
+		{"auto", terminal, "JOURNAL_STREAM=8:1", true, true}, // inherited from the desktop
 		{"auto", terminal, "KUBERNETES_SERVICE_HOST=10.0.0.1", false, false},
 		{"json", terminal, "", false, false},
 		{"console", file, "", true, false},

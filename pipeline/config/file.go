@@ -108,7 +108,7 @@ type Stage struct {
 type StageSettings struct {
 	Name     string         `yaml:"name" doc:"name of the step in logs and dead letters; default: the kind, or kind-2, …"`
 	Workers  int            `yaml:"workers" min:"1" max:"65536" doc:"size of the step's pool; default: GOMAXPROCS, in a step that waits for others 64, or as many calls as it can make"`
-	Window   int            `yaml:"window" min:"1" max:"4194304" doc:"records admitted and not yet released; default: 64 x workers"`
+	Window   int            `yaml:"window" min:"1" max:"4194304" doc:"records admitted and not yet released, each with about 700 bytes beside the budget; default: 64 x workers"`
 	Timeout  time.Duration  `yaml:"timeout" min:"1ms" doc:"of one attempt"`
 	Deadline time.Duration  `yaml:"deadline" min:"1ms" doc:"of a record in this step, retries included; it begins with the first attempt and stands still while the record is held back"`
 	MaxWait  time.Duration  `yaml:"max_wait" min:"1ms" doc:"how long limits may hold a record back in this step, in all: waiting for a place at the host, a rate, a crawl delay, the breaker, the retry budget, or a host that has asked to wait, also as one that waits for an equal call which waits for these; waiting for an equal call that is under way does not count; beyond it the record is rejected; default: without end"`

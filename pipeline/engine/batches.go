@@ -35,7 +35,7 @@ type laneBatch struct {
 	size   int64      // bytes of it that count as unfilled while it waits
 	opens  int64      // bytes that its next Fill will take beside the places of its records
 	made   int64      // bytes of the records that have been made of it
-	pieces int        // its pieces with records that are not done
+	pieces int        // its pieces with records that are not done, and the runs of records that it is to be told of still
 	open   bool       // more records may be made of it
 	owed   bool       // it came without a charge: what its records weigh is charged as they are made
 	next   *laneBatch // the next one of a list that is given back together

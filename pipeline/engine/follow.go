@@ -31,8 +31,11 @@ func (l *lane) follows(pc *piece) bool {
 	return l.p.follows.Load() && !l.fenced && pc.from.batch.Ended != nil
 }
 
-// follow notes records of a batch that are done with.
-func (c *settlement) follow(batch *pipeline.Batch, recs []item, o outcome) {
+// follow notes records of a batch that are done with. The batch is not freed before it is told of them, whoever ends the last of the
+// others meanwhile.
+func (c *settlement) follow(in *laneBatch, recs []item, o outcome) {
+	in.pieces++
+	c.telling = append(c.telling, in)
 	var err error
 	switch o {
 	case filtered:
@@ -41,7 +44,7 @@ func (c *settlement) follow(batch *pipeline.Batch, recs []item, o outcome) {
 		err = errRejected
 	}
 	for _, r := range recs {
-		c.ended = append(c.ended, followed{batch, r.rec.Position, err})
+		c.ended = append(c.ended, followed{in.batch, r.rec.Position, err})
 	}
 }
 
@@ -52,6 +55,17 @@ func (p *shared) tellEnded(list []followed) {
 			r.batch.Ended(r.pos, r.err)
 		}
 	})
+}
+
+// told notes that batches were told of what a settlement has for them: those of which nothing is left are freed with it.
+func (l *lane) told(c *settlement) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, in := range c.telling {
+		if in.pieces--; in.pieces == 0 && !in.open {
+			c.free(in)
+		}
+	}
 }
 
 // sending tells batches that a sink is about to have records of theirs.

@@ -155,7 +155,7 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 // lost when one of them is without an outcome.
 func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 	if l.follows(pc) && !o.stopsMark() {
-		c.follow(pc.from.batch, recs, o)
+		c.follow(pc.from, recs, o)
 	}
 	if l.p.traces && pc.traces != nil {
 		l.endTraces(pc, recs, o, c)
@@ -370,6 +370,7 @@ func (l *lane) settle(c *settlement) {
 	}
 	if len(c.ended) > 0 { // before their batch is freed
 		l.p.tellEnded(c.ended)
+		l.told(c)
 	}
 	if len(c.undone) > 0 { // first: a record that is sent again from its dead letter must not be known still
 		l.p.tell(c.undone)

@@ -18,6 +18,7 @@ type settlement struct {
 	sources int64        // records of the source that are done: their places go back to the budget
 	undone  []undoing    // calls of Undone that are due
 	ended   []followed   // records that their batches are to be told of
+	telling []*laneBatch // whose records these are, once for each run of them
 	traces  []endedTrace // of records that are traced
 	moved   bool         // the mark has moved
 	booked  int64        // outcomes that count

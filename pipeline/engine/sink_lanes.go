@@ -9,8 +9,8 @@ import (
 // This file is what a sink does when a lane is over.
 
 // forgetLane drops the queue of a lane that is over. Its writer ends by itself when it finds
-// the lane frozen; one that has ended with a batch in hand (parting.go) finds nothing any more. The sink is told of the end when no Write of the lane is under way: here, or
-// by the writer when its Write returns.
+// the lane frozen; one that has ended with a batch in hand (parting.go) finds nothing any more. The sink
+// is told of the end when no Write of the lane is under way: here, or by the writer when its Write returns.
 func (s *sink) forgetLane(l *lane) {
 	s.mu.Lock()
 	q := s.queues[l]
